@@ -1,0 +1,11 @@
+/** How a source hands out one file object, so that ingest can read it without it passing through JavaScript. */
+
+export type RepositoryMode = 'archive' | 'bare' | 'bare-user' | 'bare-user-only' | 'bare-split-xattrs';
+
+export type FileBody =
+  /** A whole `.filez`: 8-byte prefix, header variant, raw deflate. */
+  | { form: 'archive'; bytes: Uint8Array }
+  /** The same in pieces, for large ones. Whoever takes the body must read it to its end or call `return()`. */
+  | { form: 'archive-chunks'; chunks: AsyncIterable<Uint8Array>; sizeHintBytes?: number }
+  /** A loose object on this machine, in the form that the repository mode keeps it. `xattrsPath`: bare-split-xattrs only. */
+  | { form: 'local'; path: string; mode: RepositoryMode; xattrsPath?: string };

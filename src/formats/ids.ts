@@ -1,0 +1,55 @@
+/** The two kinds of names: ostree checksums (SHA-256) and object ids (fs-verity digests). Never mixed. */
+
+import { FormatError, type Where } from '../errors.ts';
+
+/** SHA-256 name of an ostree object: 64 lower-case hex digits. */
+export type Checksum = string & { readonly __brand: 'Checksum' };
+/** fs-verity digest that names a file under `objects/`: 64 (sha256) or 128 (sha512) lower-case hex digits. */
+export type ObjectId = string & { readonly __brand: 'ObjectId' };
+/** Hash of an object id; block size is always 4096 (`fsverity-<algorithm>-12`). */
+export type Algorithm = 'sha256' | 'sha512';
+
+export const CHECKSUM_BYTES = 32;
+export const digestBytes = (algorithm: Algorithm): 32 | 64 => (algorithm === 'sha256' ? 32 : 64);
+/** Largest content that a commit stream keeps inline: 2·H bytes (spec of composefs-rs 0.9, `should_inline_file`). */
+export const inlineContentMax = (algorithm: Algorithm): number => 2 * digestBytes(algorithm);
+
+const CHECKSUM = /^[0-9a-f]{64}$/;
+const OBJECT_ID = { sha256: /^[0-9a-f]{64}$/, sha512: /^[0-9a-f]{128}$/ } as const;
+const HEX_OF_BYTE = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
+export const isChecksum = (text: string): text is Checksum => CHECKSUM.test(text);
+export const isObjectId = (text: string, algorithm: Algorithm): text is ObjectId => OBJECT_ID[algorithm].test(text);
+
+export function parseChecksum(text: string, where: Where = {}): Checksum {
+  if (!isChecksum(text)) throw new FormatError(`${JSON.stringify(text)} is not a checksum of 64 lower-case hex digits`, where);
+  return text;
+}
+
+export function parseObjectId(text: string, algorithm: Algorithm, where: Where = {}): ObjectId {
+  if (!isObjectId(text, algorithm))
+    throw new FormatError(`${JSON.stringify(text)} is not a ${algorithm} object id`, where);
+  return text;
+}
+
+export function toHex(bytes: Uint8Array): string {
+  let text = '';
+  for (let i = 0; i < bytes.length; i++) text += HEX_OF_BYTE[bytes[i]];
+  return text;
+}
+
+/** @throws FormatError unless `text` is an even number of hex digits */
+export function fromHex(text: string, where: Where = {}): Uint8Array {
+  if (text.length % 2 !== 0 || /[^0-9a-fA-F]/.test(text)) throw new FormatError('not hexadecimal', where);
+  const bytes = new Uint8Array(text.length / 2);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16);
+  return bytes;
+}
+
+export const checksumFromBytes = (bytes: Uint8Array, offset = 0): Checksum =>
+  toHex(bytes.subarray(offset, offset + CHECKSUM_BYTES)) as Checksum;
+/** `bytes` is exactly one raw digest. */
+export const objectIdFromBytes = (bytes: Uint8Array): ObjectId => toHex(bytes) as ObjectId;
+export const idToBytes = (id: Checksum | ObjectId): Uint8Array => fromHex(id);
+/** `xx/yyyy…`, relative to `objects/`. */
+export const objectRelativePath = (id: ObjectId): string => `${id.slice(0, 2)}/${id.slice(2)}`;
