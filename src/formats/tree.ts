@@ -30,13 +30,24 @@ export interface Directory extends InodeMetadata {
   entries: Map<ByteString, Inode>;
 }
 
+/** What only dumpfiles and version 0/1 images can say about an inode that is not a directory; usually absent. */
+export interface LeafMetadata extends InodeMetadata {
+  /** Link count as stated, where it is not the number of entries. Version 2 has no use for it. */
+  nlink?: number;
+  /**
+   * The entry that is the inode's own, the others being links to it, where it is not the first in depth-first byte order:
+   * it decides where a version 0/1 image keeps the inode.
+   */
+  origin?: { directory: Directory; name: ByteString };
+}
+
 /** Content kept in the image itself (inline) or outside (external). */
-export interface InlineFile extends InodeMetadata {
+export interface InlineFile extends LeafMetadata {
   kind: 'file';
   content: Uint8Array;
 }
 
-export interface ExternalFile extends InodeMetadata {
+export interface ExternalFile extends LeafMetadata {
   kind: 'external';
   sizeBytes: number;
   /** Where the body is, relative to the data directory: `xx/yyyy…` or any dumpfile payload; none: a hole without a body. */
@@ -45,18 +56,18 @@ export interface ExternalFile extends InodeMetadata {
   digest?: ObjectId;
 }
 
-export interface Symlink extends InodeMetadata {
+export interface Symlink extends LeafMetadata {
   kind: 'symlink';
   target: ByteString;
 }
 
-export interface Device extends InodeMetadata {
+export interface Device extends LeafMetadata {
   kind: 'character' | 'block';
   /** As in a dumpfile: Linux `dev_t` in its 32-bit encoding. */
   rdev: number;
 }
 
-export interface Pipe extends InodeMetadata {
+export interface Pipe extends LeafMetadata {
   kind: 'fifo' | 'socket';
 }
 
