@@ -1,0 +1,85 @@
+/** Keeping the work of an unfinished pull: a partial commit stream, written beside the running ingest. */
+
+import type { CommitMapBuilder } from '../formats/commit-map-builder.ts';
+import type { Checksum } from '../formats/ids.ts';
+import { partialRefPath, partialStreamName } from '../store/ostree-refs.ts';
+import { publish, unpublishStream } from '../store/publish.ts';
+import type { Repository } from '../store/repository.ts';
+import { storeCommitMap } from './commit-stream.ts';
+
+export interface CheckpointInterval {
+  /** Time between checkpoints. */
+  intervalMs: number;
+  /** New bytes after which one is due earlier. */
+  bytes: number;
+  /** New objects after which one is due earlier; for tests of interrupted pulls. */
+  objects?: number;
+}
+
+export const DEFAULT_CHECKPOINT_INTERVAL: CheckpointInterval = { intervalMs: 10_000, bytes: 512 << 20 };
+
+export class Checkpoints {
+  readonly #repo: Repository;
+  readonly #builder: CommitMapBuilder;
+  readonly #commit: Checksum;
+  readonly #interval: CheckpointInterval;
+  #bytes = 0;
+  #objects = 0;
+  #lastMs = performance.now();
+  #running: Promise<void> | undefined;
+  #failure: unknown;
+
+  constructor(repo: Repository, builder: CommitMapBuilder, commit: Checksum, interval: CheckpointInterval) {
+    this.#repo = repo;
+    this.#builder = builder;
+    this.#commit = commit;
+    this.#interval = interval;
+  }
+
+  /** Tells of an object that was added; starts a checkpoint when one is due, never more than one at a time. */
+  added(bytes: number): void {
+    this.#bytes += bytes;
+    this.#objects++;
+    if (this.#running !== undefined || !this.#isDue()) return;
+    this.#running = this.#write().catch((error: unknown) => {
+      this.#failure ??= error;
+    });
+  }
+
+  /** Waits for a checkpoint under way. @throws what made one fail: a full disk should end the pull */
+  async settle(): Promise<void> {
+    await this.#running;
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** One more, with everything that has arrived. */
+  async last(): Promise<void> {
+    await this.#running;
+    if (this.#builder.size > 0) await this.#write();
+  }
+
+  /** Forgets the partial stream: the commit is complete, or the source's data is wrong. */
+  async discard(): Promise<void> {
+    await this.#running;
+    await unpublishStream(this.#repo, partialStreamName(this.#commit), partialRefPath(this.#commit));
+  }
+
+  #isDue(): boolean {
+    const { intervalMs, bytes, objects } = this.#interval;
+    return (
+      this.#bytes >= bytes ||
+      (objects !== undefined && this.#objects >= objects) ||
+      performance.now() - this.#lastMs >= intervalMs
+    );
+  }
+
+  async #write(): Promise<void> {
+    this.#bytes = 0;
+    this.#objects = 0;
+    const id = await storeCommitMap(this.#repo, this.#builder, this.#commit, new Map(), 'partial');
+    const name = partialStreamName(this.#commit);
+    await publish(this.#repo, { streams: [{ name, id }], streamRefs: [{ ref: partialRefPath(this.#commit), name }] });
+    this.#lastMs = performance.now();
+    this.#running = undefined;
+  }
+}

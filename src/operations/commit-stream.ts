@@ -1,0 +1,89 @@
+/** Writing commit maps as streams: the complete one, the partial one, and detached metadata beside them. */
+
+import type { CommitMapBuilder } from '../formats/commit-map-builder.ts';
+import type { Checksum, ObjectId } from '../formats/ids.ts';
+import { idToBytes } from '../formats/ids.ts';
+import {
+  CONTENT_TYPE_COMMITMETA,
+  CONTENT_TYPE_OSTREE_COMMIT,
+  CONTENT_TYPE_PARTIAL,
+  parseSplitstream,
+  readInlineContent,
+  serializeSplitstream,
+} from '../formats/splitstream.ts';
+import { nodeZstd } from '../native.ts';
+import { commitmetaStreamName } from '../store/ostree-refs.ts';
+import type { Repository } from '../store/repository.ts';
+import { MAX_METADATA_BYTES } from '../formats/ostree/limits.ts';
+import type { CommitObjects } from './commit-reader.ts';
+
+/** Named ref of the image of the repository's default EROFS version; others are `composefs.image.v<N>` (doc/formats/repository.md). */
+export const IMAGE_REF = 'composefs.image';
+export const imageRefName = (version: number, defaultVersion: number): string =>
+  version === defaultVersion ? IMAGE_REF : `${IMAGE_REF}.v${version}`;
+
+/** Stores the map collected so far as a complete or a partial commit stream. Nothing is published yet. */
+export async function storeCommitMap(
+  repo: Repository,
+  builder: CommitMapBuilder,
+  commit: Checksum,
+  namedRefs: ReadonlyMap<string, ObjectId>,
+  kind: 'complete' | 'partial',
+): Promise<ObjectId> {
+  const { content, objectRefs } = builder.build(idToBytes(commit));
+  return storeInlineStream(repo, content, {
+    contentType: kind === 'complete' ? CONTENT_TYPE_OSTREE_COMMIT : CONTENT_TYPE_PARTIAL,
+    objectRefs,
+    namedRefs,
+  });
+}
+
+/** The same commit again with other named refs; the map's bytes stay as they are. */
+export const storeWithNamedRefs = (
+  repo: Repository,
+  objects: CommitObjects,
+  namedRefs: ReadonlyMap<string, ObjectId>,
+): Promise<ObjectId> =>
+  storeInlineStream(repo, objects.map.content, {
+    contentType: CONTENT_TYPE_OSTREE_COMMIT,
+    objectRefs: objects.map.objectRefs,
+    namedRefs,
+  });
+
+/** Stores the bytes of a `.commitmeta` object. */
+export const storeDetachedMetadata = (repo: Repository, bytes: Uint8Array): Promise<ObjectId> =>
+  storeInlineStream(repo, bytes, {
+    contentType: CONTENT_TYPE_COMMITMETA,
+    objectRefs: new Uint8Array(0),
+    namedRefs: new Map(),
+  });
+
+/** The stored `.commitmeta` bytes of a commit, if there are any. */
+export async function readDetachedMetadata(repo: Repository, commit: Checksum): Promise<Uint8Array | undefined> {
+  const name = commitmetaStreamName(commit);
+  const id = await repo.streams.resolve(name);
+  if (id === undefined) return undefined;
+  const where = { file: `streams/${name}` };
+  const bytes = await repo.objects.read(id, { maxBytes: 2 * MAX_METADATA_BYTES });
+  const stream = await parseSplitstream(bytes, {
+    algorithm: repo.algorithm,
+    contentType: CONTENT_TYPE_COMMITMETA,
+    zstd: nodeZstd,
+    where,
+  });
+  return readInlineContent(bytes, stream, { zstd: nodeZstd, where, maxBytes: MAX_METADATA_BYTES });
+}
+
+interface InlineStream {
+  contentType: bigint;
+  objectRefs: Uint8Array;
+  namedRefs: ReadonlyMap<string, ObjectId>;
+}
+
+async function storeInlineStream(repo: Repository, content: Uint8Array, stream: InlineStream): Promise<ObjectId> {
+  const bytes = await serializeSplitstream(
+    { algorithm: repo.algorithm, streamSize: content.length, content, ...stream },
+    nodeZstd,
+  );
+  return (await repo.objects.store(bytes)).id;
+}

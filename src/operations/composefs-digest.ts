@@ -1,0 +1,56 @@
+/** Recomputing `ostree.composefs.digest.v0`: proof of a whole tree, owners, modes, xattrs and content, from one signed value. */
+
+import { UntrustedError } from '../errors.ts';
+import type { ByteString } from '../formats/byte-string.ts';
+import { serializeErofs } from '../formats/erofs/writer.ts';
+import { type Checksum, type ObjectId, objectIdFromBytes, toHex } from '../formats/ids.ts';
+import { addLibostreeDirectories } from '../formats/libostree-tree.ts';
+import { composefsDigest } from '../formats/ostree/commit.ts';
+import { nodeHashing } from '../native.ts';
+import type { CommitObjects } from './commit-reader.ts';
+import { composefsLeaf, treeOfCommit } from './commit-tree.ts';
+
+/** Finds the sha256 fs-verity digest of an external file's content. */
+export type ContentDigest = (checksum: Checksum, object: ObjectId) => ObjectId | undefined;
+
+/**
+ * Compares the digest that the commit carries with the image libostree would make of it.
+ * @returns `absent` when the commit carries none; `unknown` when a content digest is not at hand
+ * @throws UntrustedError when they differ
+ */
+export function verifyComposefsDigest(objects: CommitObjects, contentDigest: ContentDigest): 'match' | 'absent' | 'unknown' {
+  const expected = composefsDigest(objects.commit());
+  if (expected === undefined) return 'absent';
+  let complete = true;
+  const root = treeOfCommit(
+    objects,
+    (checksum, file) => {
+      const leaf = composefsLeaf(checksum, file);
+      if (leaf.kind !== 'external' && (leaf.kind !== 'file' || leaf.content.length === 0)) return leaf;
+      const digest =
+        leaf.kind === 'file'
+          ? objectIdFromBytes(nodeHashing.fsVerity('sha256', leaf.content))
+          : contentDigest(checksum, leaf.digest as ObjectId);
+      if (digest === undefined) complete = false;
+      const { permissions, uid, gid, mtimeSeconds, mtimeNanoseconds, xattrs } = leaf;
+      return {
+        ...{ kind: 'external', permissions, uid, gid, mtimeSeconds, mtimeNanoseconds, xattrs },
+        sizeBytes: file.sizeBytes,
+        payload: `${checksum.slice(0, 2)}/${checksum.slice(2)}.file` as ByteString,
+        digest,
+      };
+    },
+    'separate-inodes',
+  );
+  if (!complete) return 'unknown';
+  addLibostreeDirectories(root);
+  const image = serializeErofs(root, { version: 0, algorithm: 'sha256' });
+  const actual = toHex(nodeHashing.fsVerity('sha256', image));
+  if (actual !== toHex(expected))
+    throw new UntrustedError(`the tree has composefs digest ${actual}, the commit promises ${toHex(expected)}`, {
+      ...objects.where,
+      object: `${objects.map.commit}.commit`,
+      field: 'ostree.composefs.digest.v0',
+    });
+  return 'match';
+}

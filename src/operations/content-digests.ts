@@ -1,0 +1,49 @@
+/** sha256 fs-verity digests of a commit's external files, for a sha512 repository: from the side index, else read and hashed. */
+
+import { createReadStream } from 'node:fs';
+import { FsVerityHasher } from '../formats/fs-verity.ts';
+import { type Checksum, type ObjectId, objectIdFromBytes } from '../formats/ids.ts';
+import { native } from '../native.ts';
+import type { Repository } from '../store/repository.ts';
+import { openSideIndex } from '../store/side-index.ts';
+import type { StoredCommit } from './commit-reader.ts';
+
+/** Files hashed at the same time: enough for all cores to stay busy. */
+const IN_FLIGHT = 32;
+
+export async function contentDigests(
+  repo: Repository,
+  commit: StoredCommit,
+  signal: AbortSignal | undefined,
+): Promise<Map<Checksum, ObjectId>> {
+  const index = await openSideIndex(repo.path, repo.algorithm, () => {});
+  const digests = new Map<Checksum, ObjectId>();
+  const missing: Array<{ checksum: Checksum; object: ObjectId }> = [];
+  for (let i = 0; i < commit.map.count; i++) {
+    const object = commit.map.externalAt(i);
+    if (object === undefined) continue;
+    const checksum = commit.map.checksumAt(i);
+    const known = index.lookup(commit.map.checksumBytesAt(i));
+    // A digest that was recorded for another object proves nothing about this one.
+    if (known?.sha256Digest !== undefined && known.object !== undefined && objectIdFromBytes(known.object) === object)
+      digests.set(checksum, objectIdFromBytes(known.sha256Digest));
+    else missing.push({ checksum, object });
+  }
+  let next = 0;
+  const worker = async () => {
+    while (next < missing.length) {
+      signal?.throwIfAborted();
+      const { checksum, object } = missing[next++];
+      digests.set(checksum, objectIdFromBytes(await hashFile(repo.objects.path(object))));
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(IN_FLIGHT, missing.length) }, worker));
+  return digests;
+}
+
+async function hashFile(path: string): Promise<Uint8Array> {
+  if (native !== undefined) return native.fsVerityFile(path, 'sha256');
+  const hasher = new FsVerityHasher('sha256');
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 18 })) hasher.update(chunk as Uint8Array);
+  return hasher.digest();
+}

@@ -1,0 +1,170 @@
+/** Builds the EROFS image of a stored commit or of a dumpfile, and keeps it alive from the commit's stream. */
+
+import { MissingObjectError, FormatError, UntrustedError, type Where } from '../errors.ts';
+import { ErofsImage } from '../formats/erofs/reader.ts';
+import { chooseErofsVersion, serializeErofs } from '../formats/erofs/writer.ts';
+import { type Algorithm, type Checksum, type ObjectId, objectIdFromBytes } from '../formats/ids.ts';
+import type { Directory } from '../formats/tree.ts';
+import { nodeHashing } from '../native.ts';
+import { type Progress, silentProgress } from '../progress.ts';
+import { publish } from '../store/publish.ts';
+import type { Repository } from '../store/repository.ts';
+import { commitStreamName } from '../store/ostree-refs.ts';
+import { openCommit, type StoredCommit } from './commit-reader.ts';
+import { imageRefName, storeWithNamedRefs } from './commit-stream.ts';
+import { treeOfCommit } from './commit-tree.ts';
+import { verifyComposefsDigest } from './composefs-digest.ts';
+import { contentDigests } from './content-digests.ts';
+import { measureTree } from './tree-shape.ts';
+
+export type ErofsVersion = 0 | 1 | 2;
+
+export interface CreateImageOptions {
+  /** Default: the repository's; `auto`: the lowest of 0 and 1 that fits, as mkcomposefs chooses. */
+  erofsVersion?: ErofsVersion | 'auto';
+  /** A name under `images/refs/`. */
+  name?: string;
+  /** Recompute `ostree.composefs.digest.v0` and refuse a commit that has none or another. */
+  requireDigest?: boolean;
+  /** Build and describe the image, store nothing. */
+  dryRun?: boolean;
+  signal?: AbortSignal;
+  progress?: Progress;
+}
+
+export interface ImageReport {
+  commit?: Checksum;
+  image: ObjectId;
+  erofsVersion: ErofsVersion;
+  sizeBytes: number;
+  /** Inodes and names: every path of the tree once. */
+  entries: number;
+  name?: string;
+  digest?: 'match' | 'absent';
+}
+
+export interface BuiltImage extends ImageReport {
+  bytes: Uint8Array;
+}
+
+/** @returns the report; with `bytes`, for `--output` */
+export async function createImage(
+  repo: Repository,
+  { commit: checksum }: { commit: Checksum },
+  options: CreateImageOptions = {},
+): Promise<BuiltImage> {
+  const progress = options.progress ?? silentProgress;
+  if (!options.dryRun) await repo.requireWritable();
+  const commit = await openCommit(repo, checksum);
+  const { paths } = measureTree(commit);
+  progress.update({ phase: 'image', done: 0, total: paths });
+  await checkObjectSizes(repo, commit, options.signal);
+  const root = treeOfCommit(commit);
+  const digest = options.requireDigest ? await requireDigest(repo, commit, options.signal) : undefined;
+  const erofsVersion = chooseVersion(root, options.erofsVersion ?? repo.erofs.default);
+  const built = buildImage(root, erofsVersion, repo.algorithm);
+  progress.update({ phase: 'image', done: paths, total: paths });
+  options.signal?.throwIfAborted();
+  if (!options.dryRun) await publishImage(repo, commit, built, options.name);
+  return {
+    commit: checksum,
+    ...built,
+    ...(options.name === undefined ? {} : { name: options.name }),
+    ...(digest === undefined ? {} : { digest }),
+  };
+}
+
+/** An image from a tree that somebody wrote down. Where it is stored, everything that it refers to must be stored too. */
+export async function createImageFromTree(
+  root: Directory,
+  target: { repo: Repository } | { algorithm: Algorithm },
+  options: CreateImageOptions = {},
+): Promise<BuiltImage> {
+  const repo = 'repo' in target ? target.repo : undefined;
+  const algorithm = 'repo' in target ? target.repo.algorithm : target.algorithm;
+  const built = buildImage(root, chooseVersion(root, options.erofsVersion ?? repo?.erofs.default ?? 1), algorithm);
+  if (repo !== undefined && !options.dryRun) {
+    await repo.requireWritable();
+    for (const object of ErofsImage.open(built.bytes, {}).objects(algorithm))
+      if (!(await repo.objects.has(object)))
+        throw new MissingObjectError('the dumpfile names an object that is not in the repository; use --output to write the image to a file', {
+          object,
+        });
+    await repo.objects.store(built.bytes);
+    await publish(repo, {
+      images: [built.image],
+      imageRefs: options.name === undefined ? [] : [{ ref: options.name, name: built.image }],
+    });
+  }
+  return { ...built, ...(options.name === undefined ? {} : { name: options.name }) };
+}
+
+export function chooseVersion(root: Directory, version: ErofsVersion | 'auto'): ErofsVersion {
+  return version === 'auto' ? chooseErofsVersion(root) : version;
+}
+
+function buildImage(root: Directory, erofsVersion: ErofsVersion, algorithm: Algorithm): Omit<BuiltImage, 'commit'> {
+  const bytes = serializeErofs(root, { version: erofsVersion, algorithm });
+  return {
+    image: objectIdFromBytes(nodeHashing.fsVerity(algorithm, bytes)),
+    erofsVersion,
+    sizeBytes: bytes.length,
+    entries: countEntries(root),
+    bytes,
+  };
+}
+
+function countEntries(root: Directory): number {
+  let entries = 1;
+  const pending = [root];
+  for (let directory = pending.pop(); directory !== undefined; directory = pending.pop()) {
+    entries += directory.entries.size;
+    for (const child of directory.entries.values()) if (child.kind === 'directory') pending.push(child);
+  }
+  return entries;
+}
+
+/** Image object and, where it is not named there yet, the commit's stream again with the image as named ref; one barrier. */
+async function publishImage(
+  repo: Repository,
+  commit: StoredCommit,
+  { image, erofsVersion, bytes }: Omit<BuiltImage, 'commit'>,
+  name: string | undefined,
+): Promise<void> {
+  await repo.objects.store(bytes);
+  const ref = imageRefName(erofsVersion, repo.erofs.default);
+  const streams: Array<{ name: string; id: ObjectId }> = [];
+  if (commit.namedRefs.get(ref) !== image) {
+    const namedRefs = new Map(commit.namedRefs).set(ref, image);
+    streams.push({ name: commitStreamName(commit.checksum), id: await storeWithNamedRefs(repo, commit, namedRefs) });
+  }
+  await publish(repo, { images: [image], streams, imageRefs: name === undefined ? [] : [{ ref: name, name: image }] });
+}
+
+/** The header's size is covered by no checksum; an object of another size would make files that end early or in zeros. */
+async function checkObjectSizes(repo: Repository, commit: StoredCommit, signal: AbortSignal | undefined): Promise<void> {
+  const { map } = commit;
+  for (let i = 0; i < map.count; i++) {
+    const object = map.externalAt(i);
+    if (object === undefined) continue;
+    if ((i & 1023) === 0) signal?.throwIfAborted();
+    const checksum = map.checksumAt(i);
+    const where: Where = { ...commit.where, object: `${checksum}.file` };
+    const { sizeBytes } = commit.file(checksum);
+    const actual = repo.objects.sizeOfSync(object);
+    if (actual === undefined) throw new MissingObjectError(`its content, object ${object}, is missing`, where);
+    if (actual !== sizeBytes)
+      throw new FormatError(`header says ${sizeBytes} bytes, object ${object} has ${actual}`, { ...where, field: 'size' });
+  }
+}
+
+async function requireDigest(repo: Repository, commit: StoredCommit, signal: AbortSignal | undefined): Promise<'match'> {
+  const digests = repo.algorithm === 'sha256' ? undefined : await contentDigests(repo, commit, signal);
+  const verdict = verifyComposefsDigest(commit, (checksum, object) => digests?.get(checksum) ?? object);
+  if (verdict === 'match') return verdict;
+  throw new UntrustedError('the commit carries no composefs digest, and one is required', {
+    ...commit.where,
+    object: `${commit.checksum}.commit`,
+    field: 'ostree.composefs.digest.v0',
+  });
+}

@@ -1,0 +1,109 @@
+/** What need not be fetched: objects of base commits first, then whatever the side index finds in any stored commit. */
+
+import { CfsError } from '../errors.ts';
+import { type Checksum, idToBytes } from '../formats/ids.ts';
+import { parseArchiveHeader } from '../formats/ostree/file-header.ts';
+import type { Repository } from '../store/repository.ts';
+import { openSideIndex, type SideIndex, type SideIndexEntry } from '../store/side-index.ts';
+import { findCommit, type StoredCommit } from './commit-reader.ts';
+
+export interface KnownFile {
+  /** Archive header with prefix; for an inlined file the content follows. */
+  data: Uint8Array;
+  object?: Uint8Array;
+  /** Content size, from the header. */
+  sizeBytes: number;
+}
+
+/** Commit streams that the side index led to and that are kept open at the same time. */
+const MAX_INDEXED_COMMITS = 16;
+
+export class KnownObjects {
+  readonly #repo: Repository;
+  readonly #index: SideIndex | undefined;
+  readonly #bases: StoredCommit[] = [];
+  readonly #indexed = new Map<Checksum, StoredCommit | undefined>();
+
+  private constructor(repo: Repository, index: SideIndex | undefined) {
+    this.#repo = repo;
+    this.#index = index;
+  }
+
+  static async open(repo: Repository, warn: (message: string) => void): Promise<KnownObjects> {
+    return new KnownObjects(repo, await openSideIndex(repo.path, repo.algorithm, warn));
+  }
+
+  /** Earlier bases are asked first. */
+  addBase(base: StoredCommit): void {
+    if (!this.#bases.some((known) => known.stream === base.stream)) this.#bases.push(base);
+  }
+
+  get bases(): readonly StoredCommit[] {
+    return this.#bases;
+  }
+
+  /** Bytes of a dirtree or dirmeta, hashed again here. */
+  metadata(checksum: Checksum, type: 'dirtree' | 'dirmeta'): Uint8Array | undefined {
+    for (const base of this.#bases) {
+      if (!base.has(checksum)) continue;
+      try {
+        return base.metadataBytes(checksum, type);
+      } catch (error) {
+        if (!(error instanceof CfsError)) throw error; // a damaged base costs a download, no more
+      }
+    }
+    return undefined;
+  }
+
+  /** A file of one of the bases. Its external object was complete when the base got its name (invariant I2). */
+  fileInBases(checksum: Checksum): KnownFile | undefined {
+    for (const base of this.#bases) {
+      const known = fileOf(base, checksum);
+      if (known !== undefined) return known;
+    }
+    return undefined;
+  }
+
+  /** What the side index claims about a file; a claim until `fileByClaim` has looked. */
+  claim(checksum: Checksum): SideIndexEntry | undefined {
+    return this.#index?.lookup(idToBytes(checksum));
+  }
+
+  /** Believes the index only where the commit stream that it names says the same and the object has that size. */
+  async fileByClaim(checksum: Checksum, claim: SideIndexEntry): Promise<KnownFile | undefined> {
+    const commit = await this.#indexedCommit(claim.commit);
+    const known = commit && fileOf(commit, checksum);
+    if (known?.object === undefined) return known;
+    const object = commit?.map.externalAt(commit.map.find(checksum));
+    if (object === undefined || (await this.#repo.objects.sizeOf(object)) !== known.sizeBytes) return undefined;
+    return known;
+  }
+
+  async #indexedCommit(checksum: Checksum): Promise<StoredCommit | undefined> {
+    if (this.#indexed.has(checksum)) return this.#indexed.get(checksum);
+    const commit = await findCommit(this.#repo, checksum).catch((error: unknown) => {
+      if (error instanceof CfsError) return undefined;
+      throw error;
+    });
+    if (this.#indexed.size >= MAX_INDEXED_COMMITS) {
+      const oldest = this.#indexed.keys().next().value;
+      if (oldest !== undefined) this.#indexed.delete(oldest);
+    }
+    this.#indexed.set(checksum, commit);
+    return commit;
+  }
+}
+
+function fileOf(commit: StoredCommit, checksum: Checksum): KnownFile | undefined {
+  const index = commit.map.find(checksum);
+  if (index < 0) return undefined;
+  const data = commit.map.dataAt(index);
+  const object = commit.map.externalBytesAt(index);
+  try {
+    if (object === undefined) return { data, sizeBytes: commit.file(checksum).sizeBytes }; // hashes header and content
+    return { data, object, sizeBytes: parseArchiveHeader(data, {}).sizeBytes };
+  } catch (error) {
+    if (error instanceof CfsError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,310 @@
+/** Pulls commits from an ostree repository into a composefs repository. */
+
+import { CfsError, FormatError, MissingObjectError, NotFoundError, UntrustedError, UsageError, type Where } from '../errors.ts';
+import { CommitMapBuilder } from '../formats/commit-map-builder.ts';
+import { CommitMap } from '../formats/commit-map.ts';
+import { type Checksum, idToBytes, isChecksum, type ObjectId, objectIdFromBytes } from '../formats/ids.ts';
+import { type Commit, composefsDigest, parseCommit } from '../formats/ostree/commit.ts';
+import { parseDetachedMetadata } from '../formats/ostree/detached-metadata.ts';
+import { validateRefName } from '../formats/ostree/refs.ts';
+import { type Progress, silentProgress } from '../progress.ts';
+import type { Source } from '../sources/source.ts';
+import { type LinkMode, openIngest } from '../store/ingest.ts';
+import { commitmetaRefPath, commitmetaStreamName, commitStreamName, ostreeRefPath } from '../store/ostree-refs.ts';
+import { publish } from '../store/publish.ts';
+import type { Repository } from '../store/repository.ts';
+import { appendToSideIndex } from '../store/side-index.ts';
+import { verifyBindings } from './bindings.ts';
+import { type CheckpointInterval, Checkpoints, DEFAULT_CHECKPOINT_INTERVAL } from './checkpoint.ts';
+import { CommitObjects, findCommit, findPartialCommit, type StoredCommit } from './commit-reader.ts';
+import { storeCommitMap, storeDetachedMetadata } from './commit-stream.ts';
+import { verifyComposefsDigest } from './composefs-digest.ts';
+import { createImage } from './create-image.ts';
+import { KnownObjects } from './known-objects.ts';
+import { findRef, listPartialCommits, resolveCommit } from './resolve-name.ts';
+import { type FetchCounts, TreeFetch, verifyChecksum } from './tree-fetch.ts';
+import { measureTree } from './tree-shape.ts';
+
+export interface PullOptions {
+  /** Names of stored refs or commits whose objects need not be fetched. */
+  bases?: string[];
+  /** Local ref to set instead of the ref's own name; for one ref only. */
+  name?: string;
+  /** Find out what would be fetched; writes nothing. */
+  dryRun?: boolean;
+  createImage?: boolean;
+  /** Share file content with a local source instead of copying it. */
+  link?: LinkMode;
+  /** Ingest threads; default: one for each core. */
+  jobs?: number;
+  checkpoint?: Partial<CheckpointInterval>;
+  signal?: AbortSignal;
+  progress?: Progress;
+}
+
+export interface PullResult extends FetchCounts {
+  ref?: string;
+  commit: Checksum;
+  stream: string;
+  /** fs-verity id of the commit stream; absent after a dry run of a new commit. */
+  streamId?: ObjectId;
+  image?: ObjectId;
+  upToDate: boolean;
+  /** Commits whose objects were reused. */
+  base: Checksum[];
+  fetched: { metadata: number; files: number; deltaParts: number };
+  reused: { metadata: number; files: number };
+  bytesTransferred: number;
+  bytesWritten: number;
+  elapsedMs: number;
+  digest?: 'match' | 'absent';
+  signatures: [];
+}
+
+export interface PullReport {
+  results: PullResult[];
+}
+
+/**
+ * Pulls each ref or commit in turn; those before a failing one stay pulled.
+ * @param wanted ref names as at the source, or commits as 64 hex digits
+ */
+export async function pull(
+  repo: Repository,
+  source: Source,
+  wanted: string[],
+  options: PullOptions = {},
+): Promise<PullReport> {
+  if (options.name !== undefined) {
+    if (wanted.length !== 1) throw new UsageError('--name goes with one ref');
+    validateRefName(options.name, { field: '--name' });
+  }
+  if (!options.dryRun) await repo.requireWritable();
+  const results: PullResult[] = [];
+  for (const name of wanted) results.push(await new CommitPull(repo, source, name, options).run());
+  return { results };
+}
+
+class CommitPull {
+  readonly #repo: Repository;
+  readonly #source: Source;
+  readonly #options: PullOptions;
+  readonly #progress: Progress;
+  readonly #signal: AbortSignal;
+  readonly #startMs = performance.now();
+  readonly #startBytes: number;
+  /** The ref asked for at the source; none for a commit by checksum. */
+  readonly #ref: string | undefined;
+  readonly #localRef: string | undefined;
+  readonly #wanted: string;
+
+  constructor(repo: Repository, source: Source, wanted: string, options: PullOptions) {
+    this.#repo = repo;
+    this.#source = source;
+    this.#options = options;
+    this.#progress = options.progress ?? silentProgress;
+    this.#signal = options.signal ?? new AbortController().signal;
+    this.#startBytes = source.bytesTransferred;
+    this.#wanted = wanted;
+    this.#ref = isChecksum(wanted) ? undefined : wanted;
+    this.#localRef = options.name ?? this.#ref;
+  }
+
+  async run(): Promise<PullResult> {
+    const checksum = await this.#resolve();
+    const where: Where = { file: this.#source.url, object: `${checksum}.commit` };
+    const commitBytes = await this.#source.fetchMetadata(checksum, 'commit', this.#signal);
+    verifyChecksum(commitBytes, checksum, where);
+    const commit = parseCommit(commitBytes, where);
+    verifyBindings(commit, this.#ref, this.#source.collectionId, where);
+    const detached = await this.#source.fetchDetachedMetadata(checksum, this.#signal);
+    if (detached !== undefined) parseDetachedMetadata(detached, { ...where, object: `${checksum}.commitmeta` });
+
+    const storedId = await this.#storedStream(checksum);
+    const result =
+      storedId === undefined
+        ? await this.#fetch(checksum, commit, commitBytes, detached)
+        : await this.#keep(checksum, storedId, detached);
+    if (this.#options.createImage && !this.#options.dryRun) {
+      const image = await createImage(this.#repo, { commit: checksum }, { progress: this.#progress, signal: this.#signal });
+      result.image = image.image;
+      result.streamId = await this.#repo.streams.resolve(commitStreamName(checksum));
+    }
+    return { ...result, elapsedMs: Math.round(performance.now() - this.#startMs) };
+  }
+
+  async #resolve(): Promise<Checksum> {
+    if (this.#ref === undefined) return this.#wanted as Checksum;
+    validateRefName(this.#ref, { field: 'ref' });
+    return this.#source.resolveRef(this.#ref, this.#signal);
+  }
+
+  /** The commit's stream, if it is stored and its object is there. */
+  async #storedStream(checksum: Checksum): Promise<ObjectId | undefined> {
+    const id = await this.#repo.streams.resolve(commitStreamName(checksum));
+    return id !== undefined && (await this.#repo.objects.has(id)) ? id : undefined;
+  }
+
+  /** The commit is here already: only its ref and its detached metadata may be new. */
+  async #keep(checksum: Checksum, streamId: ObjectId, detached: Uint8Array | undefined): Promise<PullResult> {
+    if (!this.#options.dryRun) await this.#publish(checksum, undefined, detached);
+    return {
+      ...this.#result(checksum, { fetched: { metadata: 0, files: 0 }, reused: { metadata: 0, files: 0 } }),
+      streamId,
+      upToDate: true,
+    };
+  }
+
+  async #fetch(
+    checksum: Checksum,
+    commit: Commit,
+    commitBytes: Uint8Array,
+    detached: Uint8Array | undefined,
+  ): Promise<PullResult> {
+    const repo = this.#repo;
+    const dryRun = this.#options.dryRun ?? false;
+    const known = await this.#knownObjects(checksum, commit);
+    const builder = new CommitMapBuilder(repo.algorithm);
+    builder.add(idToBytes(checksum), commitBytes);
+    const checkpoints = new Checkpoints(repo, builder, checksum, {
+      ...DEFAULT_CHECKPOINT_INTERVAL,
+      ...this.#options.checkpoint,
+    });
+    const digests = new Map<Checksum, Uint8Array>();
+    const wantsDigest = composefsDigest(commit) !== undefined;
+    await using ingest = dryRun
+      ? undefined
+      : openIngest(repo, {
+          link: this.#options.link,
+          threads: this.#options.jobs,
+          alsoSha256: wantsDigest && repo.algorithm !== 'sha256',
+        });
+    const fetch = new TreeFetch({
+      source: this.#source,
+      known,
+      builder,
+      ingest,
+      progress: this.#progress,
+      signal: this.#signal,
+      where: { file: this.#source.url },
+      onAdded: (bytes) => {
+        if (!dryRun) checkpoints.added(bytes);
+      },
+      onSha256Digest: (file, digest) => digests.set(file, digest),
+    });
+    const base = known.bases.map((stored) => stored.checksum);
+    try {
+      await fetch.run(commit);
+      fetch.counts.fetched.metadata++; // the commit itself
+      if (dryRun) return { ...this.#result(checksum, fetch.counts), base };
+      await checkpoints.settle();
+      const digest = this.#verifyComplete(checksum, builder, known, digests);
+      const streamId = await this.#publishNew(checksum, builder, detached);
+      await checkpoints.discard();
+      await appendToSideIndex(repo, checksum, builder, digests, (message) => this.#progress.warn(message));
+      return {
+        ...this.#result(checksum, fetch.counts),
+        streamId,
+        base,
+        bytesWritten: ingest?.bytesWritten ?? 0,
+        ...(digest === 'unknown' ? {} : { digest }),
+      };
+    } catch (error) {
+      if (!dryRun) await this.#keepWork(checkpoints, error);
+      throw error;
+    }
+  }
+
+  /** What was verified stays for the next pull, unless the source's data itself is wrong: then nothing of it stays. */
+  async #keepWork(checkpoints: Checkpoints, error: unknown): Promise<void> {
+    const wrong = error instanceof FormatError || error instanceof UntrustedError || error instanceof MissingObjectError;
+    const corrupt = wrong || (error instanceof CfsError && error.code === 'CFS_DIGEST_MISMATCH');
+    try {
+      if (corrupt) await checkpoints.discard();
+      else await checkpoints.last();
+    } catch (secondary) {
+      this.#progress.warn(`the work done so far could not be kept: ${(secondary as Error).message}`);
+    }
+  }
+
+  async #knownObjects(checksum: Checksum, commit: Commit): Promise<KnownObjects> {
+    const repo = this.#repo;
+    const known = await KnownObjects.open(repo, (message) => this.#progress.warn(message));
+    for (const name of this.#options.bases ?? []) {
+      const base = await findCommit(repo, await resolveCommit(repo, name));
+      if (base === undefined) throw new NotFoundError(`base ${name} is not stored here`);
+      known.addBase(base);
+    }
+    const add = async (found: Promise<StoredCommit | undefined>) => {
+      // A damaged base that nobody asked for costs a download; fsck tells of it.
+      const base = await found.catch((error: unknown) => {
+        if (!(error instanceof CfsError)) throw error;
+        this.#progress.warn(`not used as base: ${error.message}`);
+        return undefined;
+      });
+      if (base !== undefined) known.addBase(base);
+    };
+    await add(findPartialCommit(repo, checksum));
+    const previous = this.#localRef === undefined ? undefined : await findRef(repo, this.#localRef);
+    if (previous !== undefined) await add(findCommit(repo, previous));
+    if (commit.parent !== undefined) await add(findCommit(repo, commit.parent));
+    for (const other of await listPartialCommits(repo)) if (other !== checksum) await add(findPartialCommit(repo, other));
+    return known;
+  }
+
+  /** The whole closure is here: its shape is one that a checkout can hold, and the promised digest is right where it can be told. */
+  #verifyComplete(
+    checksum: Checksum,
+    builder: CommitMapBuilder,
+    known: KnownObjects,
+    digests: ReadonlyMap<Checksum, Uint8Array>,
+  ): 'match' | 'absent' | 'unknown' {
+    const { content, objectRefs } = builder.build(idToBytes(checksum));
+    const where = { file: this.#source.url };
+    const objects = new CommitObjects(CommitMap.parse(content, objectRefs, this.#repo.algorithm, where), where);
+    measureTree(objects);
+    return verifyComposefsDigest(objects, (file, object) => {
+      if (this.#repo.algorithm === 'sha256') return object;
+      const digest = digests.get(file) ?? known.claim(file)?.sha256Digest;
+      return digest && objectIdFromBytes(digest);
+    });
+  }
+
+  async #publishNew(checksum: Checksum, builder: CommitMapBuilder, detached: Uint8Array | undefined): Promise<ObjectId> {
+    this.#signal.throwIfAborted();
+    this.#progress.update({ phase: 'publish', done: builder.size, total: builder.size });
+    const streamId = await storeCommitMap(this.#repo, builder, checksum, new Map(), 'complete');
+    await this.#publish(checksum, streamId, detached);
+    return streamId;
+  }
+
+  /** One barrier, then every name. @param streamId none: the commit's stream is published already */
+  async #publish(checksum: Checksum, streamId: ObjectId | undefined, detached: Uint8Array | undefined): Promise<void> {
+    const name = commitStreamName(checksum);
+    const streams = streamId === undefined ? [] : [{ name, id: streamId }];
+    const streamRefs: Array<{ ref: string; name: string }> = [];
+    if (detached !== undefined) {
+      const commitmeta = commitmetaStreamName(checksum);
+      streams.push({ name: commitmeta, id: await storeDetachedMetadata(this.#repo, detached) });
+      streamRefs.push({ ref: commitmetaRefPath(checksum), name: commitmeta });
+    }
+    if (this.#localRef !== undefined) streamRefs.push({ ref: ostreeRefPath(this.#localRef), name });
+    await publish(this.#repo, { streams, streamRefs });
+  }
+
+  #result(checksum: Checksum, counts: FetchCounts): PullResult {
+    return {
+      ...(this.#ref === undefined ? {} : { ref: this.#ref }),
+      commit: checksum,
+      stream: commitStreamName(checksum),
+      upToDate: false,
+      base: [],
+      fetched: { ...counts.fetched, deltaParts: 0 },
+      reused: counts.reused,
+      bytesTransferred: this.#source.bytesTransferred - this.#startBytes,
+      bytesWritten: 0,
+      elapsedMs: 0,
+      signatures: [],
+    };
+  }
+}

@@ -1,0 +1,278 @@
+/**
+ * The object phase of a pull: walks the commit's trees breadth-first and fills the commit map. Metadata and files are under way
+ * at the same time, every object is asked for once, and nothing that is known is asked for at all.
+ */
+
+import { DigestMismatchError, FormatError, LimitError, type Where } from '../errors.ts';
+import type { CommitMapBuilder } from '../formats/commit-map-builder.ts';
+import { type Checksum, idToBytes, toHex } from '../formats/ids.ts';
+import type { Commit } from '../formats/ostree/commit.ts';
+import { parseDirmeta } from '../formats/ostree/dirmeta.ts';
+import { parseDirtree } from '../formats/ostree/dirtree.ts';
+import { MAX_TREE_DEPTH } from '../formats/ostree/limits.ts';
+import { nodeHashing } from '../native.ts';
+import type { Progress } from '../progress.ts';
+import type { Source } from '../sources/source.ts';
+import type { FileIngest } from '../store/ingest.ts';
+import type { KnownFile, KnownObjects } from './known-objects.ts';
+
+type MetadataType = 'dirtree' | 'dirmeta';
+type Kind = MetadataType | 'file';
+
+interface MetadataItem {
+  checksum: Checksum;
+  type: MetadataType;
+  /** Directories between this one and the root, on the way that met it first. */
+  depth: number;
+  /** Absent until it is found or fetched. */
+  bytes?: Uint8Array;
+}
+
+/** Bodies that have arrived and wait for an ingest thread: bounds memory, not speed. */
+const MAX_INGEST_BYTES = 8 << 20;
+const MAX_INGEST_OBJECTS = 512;
+
+export interface FetchCounts {
+  fetched: { metadata: number; files: number };
+  reused: { metadata: number; files: number };
+}
+
+export interface TreeFetchOptions {
+  source: Source;
+  known: KnownObjects;
+  builder: CommitMapBuilder;
+  /** None: count what would be fetched (dry run). */
+  ingest: FileIngest | undefined;
+  progress: Progress;
+  signal: AbortSignal;
+  where: Where;
+  /** Called after each object that was added, with the content bytes it brought. */
+  onAdded(bytes: number): void;
+  /** sha256 fs-verity digests of new content, in repositories where they are computed besides. */
+  onSha256Digest(checksum: Checksum, digest: Uint8Array): void;
+}
+
+export class TreeFetch {
+  readonly counts: FetchCounts = { fetched: { metadata: 0, files: 0 }, reused: { metadata: 0, files: 0 } };
+  readonly #options: TreeFetchOptions;
+  readonly #kinds = new Map<Checksum, Kind>();
+  readonly #metadataQueue: MetadataItem[] = [];
+  readonly #fileQueue: Checksum[] = [];
+  #metadataNext = 0;
+  #fileNext = 0;
+  #fetching = 0;
+  #ingesting = 0;
+  #ingestBytes = 0;
+  #looking = 0;
+  #contentBytes = 0;
+  #failure: { error: unknown } | undefined;
+  #settle: (() => void) | undefined;
+  readonly #abort = new AbortController();
+  readonly #signal: AbortSignal;
+
+  constructor(options: TreeFetchOptions) {
+    this.#options = options;
+    this.#signal = AbortSignal.any([options.signal, this.#abort.signal]);
+  }
+
+  /** Ends when the whole closure of the commit is in the builder; on failure nothing is under way any more. */
+  async run(commit: Commit): Promise<void> {
+    const { signal } = this.#options;
+    signal.throwIfAborted();
+    const onAbort = () => this.#fail(signal.reason);
+    signal.addEventListener('abort', onAbort);
+    try {
+      await new Promise<void>((resolve) => {
+        this.#settle = resolve;
+        this.#attempt(() => {
+          this.#walk([
+            { checksum: commit.rootDirmeta, type: 'dirmeta', depth: 0 },
+            { checksum: commit.rootDirtree, type: 'dirtree', depth: 0 },
+          ]);
+        });
+        this.#pump();
+      });
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  /** Starts what may start, in order: metadata first, for it uncovers more work. */
+  #pump(): void {
+    const { source } = this.#options;
+    while (this.#failure === undefined && this.#fetching < source.maxConcurrency) {
+      if (this.#metadataNext < this.#metadataQueue.length) {
+        void this.#fetchMetadata(this.#metadataQueue[this.#metadataNext++]);
+      } else if (
+        this.#fileNext < this.#fileQueue.length &&
+        this.#ingesting < MAX_INGEST_OBJECTS &&
+        this.#ingestBytes < MAX_INGEST_BYTES
+      ) {
+        void this.#fetchFile(this.#fileQueue[this.#fileNext++]);
+      } else break;
+    }
+    if (this.#fetching + this.#ingesting + this.#looking === 0) this.#settle?.();
+  }
+
+  #fail(error: unknown): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = { error };
+    this.#abort.abort(error);
+    this.#pump();
+  }
+
+  #attempt(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #isNew(checksum: Checksum, kind: Kind): boolean {
+    const known = this.#kinds.get(checksum);
+    if (known === undefined) {
+      this.#kinds.set(checksum, kind);
+      return true;
+    }
+    if (known === kind) return false;
+    throw new FormatError(`the commit uses one object as ${known} and as ${kind}`, {
+      ...this.#options.where,
+      object: `${checksum}.${kind}`,
+    });
+  }
+
+  /** Takes metadata in as far as it is known, without recursion into the call stack; what is missing goes to the queue. */
+  #walk(pending: MetadataItem[]): void {
+    const { builder, known, onAdded, where } = this.#options;
+    for (let item = pending.pop(); item !== undefined; item = pending.pop()) {
+      const { checksum, type, depth } = item;
+      let { bytes } = item;
+      if (bytes === undefined) {
+        if (!this.#isNew(checksum, type)) continue;
+        bytes = known.metadata(checksum, type);
+        if (bytes === undefined) {
+          this.#metadataQueue.push(item);
+          continue;
+        }
+        this.counts.reused.metadata++;
+      }
+      const at = { ...where, object: `${checksum}.${type}` };
+      if (type === 'dirmeta') parseDirmeta(bytes, at);
+      else {
+        if (depth > MAX_TREE_DEPTH) throw new LimitError(`directories are nested more than ${MAX_TREE_DEPTH} deep`, at);
+        const { files, directories } = parseDirtree(bytes, at);
+        for (const file of files) this.#wantFile(file.checksum);
+        for (const child of directories) {
+          pending.push({ checksum: child.dirmeta, type: 'dirmeta', depth: depth + 1 });
+          pending.push({ checksum: child.dirtree, type: 'dirtree', depth: depth + 1 });
+        }
+      }
+      builder.add(idToBytes(checksum), bytes);
+      onAdded(bytes.length);
+    }
+  }
+
+  #wantFile(checksum: Checksum): void {
+    if (!this.#isNew(checksum, 'file')) return;
+    const { known } = this.#options;
+    const file = known.fileInBases(checksum);
+    if (file !== undefined) return this.#reuse(checksum, file);
+    const claim = known.claim(checksum);
+    if (claim === undefined) {
+      this.#fileQueue.push(checksum);
+      return;
+    }
+    this.#looking++;
+    known
+      .fileByClaim(checksum, claim)
+      .then(
+        (found) => {
+          if (found !== undefined) this.#reuse(checksum, found);
+          else this.#fileQueue.push(checksum);
+        },
+        (error: unknown) => this.#fail(error),
+      )
+      .finally(() => {
+        this.#looking--;
+        this.#pump();
+      });
+  }
+
+  #reuse(checksum: Checksum, { data, object }: KnownFile): void {
+    this.#options.builder.add(idToBytes(checksum), data, object);
+    this.#options.onAdded(data.length);
+    this.counts.reused.files++;
+  }
+
+  async #fetchMetadata({ checksum, type, depth }: MetadataItem): Promise<void> {
+    this.#fetching++;
+    try {
+      const bytes = await this.#options.source.fetchMetadata(checksum, type, this.#signal);
+      if (this.#failure !== undefined) return;
+      verifyChecksum(bytes, checksum, { ...this.#options.where, object: `${checksum}.${type}` });
+      this.counts.fetched.metadata++;
+      this.#walk([{ checksum, type, depth, bytes }]);
+      this.#report('metadata');
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.#fetching--;
+      this.#pump();
+    }
+  }
+
+  async #fetchFile(checksum: Checksum): Promise<void> {
+    const { source, ingest, builder, onAdded, onSha256Digest } = this.#options;
+    if (ingest === undefined) {
+      this.counts.fetched.files++;
+      return;
+    }
+    this.#fetching++;
+    let holdsRequest = true;
+    let heldBytes = 0;
+    this.#ingesting++;
+    try {
+      const body = await source.openFile(checksum, this.#signal);
+      if (body.form !== 'archive-chunks') {
+        // The request is over; a body in chunks keeps its connection until it is read.
+        heldBytes = body.form === 'archive' ? body.bytes.length : 0;
+        this.#ingestBytes += heldBytes;
+        this.#fetching--;
+        holdsRequest = false;
+        this.#pump();
+      }
+      const file = await ingest.add(checksum, body);
+      builder.add(idToBytes(checksum), file.data, file.object);
+      if (file.sha256Digest !== undefined) onSha256Digest(checksum, file.sha256Digest);
+      this.counts.fetched.files++;
+      this.#contentBytes += file.sizeBytes;
+      onAdded(file.data.length + (file.isNew ? file.sizeBytes : 0));
+      this.#report('files');
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.#ingesting--;
+      this.#ingestBytes -= heldBytes;
+      if (holdsRequest) this.#fetching--;
+      this.#pump();
+    }
+  }
+
+  #report(phase: 'metadata' | 'files'): void {
+    const { fetched } = this.counts;
+    this.#options.progress.update({
+      phase,
+      done: fetched.metadata + fetched.files,
+      total: this.#metadataQueue.length + this.#fileQueue.length,
+      bytesDone: this.#contentBytes,
+    });
+  }
+}
+
+/** @throws DigestMismatchError unless the bytes are those that `checksum` names */
+export function verifyChecksum(bytes: Uint8Array, checksum: Checksum, where: Where): void {
+  const actual = toHex(nodeHashing.sha256(bytes));
+  if (actual !== checksum) throw new DigestMismatchError(checksum, actual, where);
+}

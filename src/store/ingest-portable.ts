@@ -1,0 +1,196 @@
+/** Ingest without the addon: one object at a time through Node's own zlib and crypto, fsync per file, insecure repositories only. */
+
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import type { Readable } from 'node:stream';
+import { createInflateRaw } from 'node:zlib';
+import { AddonNeededError, DigestMismatchError, FormatError, SourceError, type Where } from '../errors.ts';
+import type { FileBody } from '../formats/file-body.ts';
+import { FsVerityHasher } from '../formats/fs-verity.ts';
+import { type Checksum, inlineContentMax, objectIdFromBytes } from '../formats/ids.ts';
+import { isSymlink, parseArchiveHeader, serializeContentHeader } from '../formats/ostree/file-header.ts';
+import { MAX_HEADER_BYTES } from '../formats/ostree/limits.ts';
+import type { FileIngest, IngestedFile, IngestOptions } from './ingest.ts';
+import type { Repository } from './repository.ts';
+
+/** Length word and padding in front of the header variant (ostree content stream). */
+const PREFIX_BYTES = 8;
+
+export class PortableIngest implements FileIngest {
+  readonly #repo: Repository;
+  readonly #alsoSha256: boolean;
+  #bytesWritten = 0;
+
+  constructor(repo: Repository, { alsoSha256 = false }: IngestOptions) {
+    if (repo.secure)
+      throw new AddonNeededError('a secure repository needs the native addon (fs-verity); see doc/native.md', {
+        file: repo.path,
+      });
+    this.#repo = repo;
+    this.#alsoSha256 = alsoSha256;
+  }
+
+  get bytesWritten(): number {
+    return this.#bytesWritten;
+  }
+
+  async add(checksum: Checksum, body: FileBody): Promise<IngestedFile> {
+    const where = { object: `${checksum}.file` };
+    if (body.form === 'archive') return this.#addArchive(checksum, [body.bytes], where);
+    if (body.form === 'archive-chunks') return this.#addArchive(checksum, body.chunks, where);
+    if (body.mode !== 'archive')
+      throw new AddonNeededError(`reading a ${body.mode} repository needs the native addon; see doc/native.md`, {
+        file: body.path,
+      });
+    return this.#addArchive(checksum, readLocal(body.path), where);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  async #addArchive(
+    checksum: Checksum,
+    chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+    where: Where,
+  ): Promise<IngestedFile> {
+    const { head, rest } = await splitHeader(chunks, where);
+    const { header, sizeBytes, headerBytes } = parseArchiveHeader(head, where);
+    const hash = createHash('sha256').update(serializeContentHeader(header));
+    const after = joined(head.subarray(headerBytes), rest);
+    const content = isSymlink(header) ? expectNothing(after, where) : inflate(after, sizeBytes, where);
+    const verify = () => {
+      const actual = hash.digest('hex');
+      if (actual !== checksum) throw new DigestMismatchError(checksum, actual, where);
+    };
+    const sha256Verity = this.#alsoSha256 ? new FsVerityHasher('sha256') : undefined;
+    const sha256Digest = () => (sizeBytes > 0 ? sha256Verity?.digest() : undefined);
+    if (sizeBytes <= inlineContentMax(this.#repo.algorithm)) {
+      const data = new Uint8Array(headerBytes + sizeBytes);
+      data.set(head.subarray(0, headerBytes));
+      let at = headerBytes;
+      for await (const chunk of content) {
+        data.set(chunk, at);
+        at += chunk.length;
+        hash.update(chunk);
+        sha256Verity?.update(chunk);
+      }
+      verify();
+      return { data, sizeBytes, isNew: false, sha256Digest: sha256Digest() };
+    }
+    await using temporary = await this.#repo.objects.createTemporary();
+    const verity = new FsVerityHasher(this.#repo.algorithm);
+    for await (const chunk of content) {
+      hash.update(chunk);
+      verity.update(chunk);
+      sha256Verity?.update(chunk);
+      await temporary.write(chunk);
+    }
+    verify();
+    const object = verity.digest();
+    const isNew = await temporary.publish(objectIdFromBytes(object));
+    if (isNew) this.#bytesWritten += sizeBytes;
+    return { data: head.slice(0, headerBytes), object, sizeBytes, isNew, sha256Digest: sha256Digest() };
+  }
+}
+
+async function* readLocal(path: string): AsyncGenerator<Uint8Array> {
+  try {
+    yield* createReadStream(path, { highWaterMark: 1 << 18 });
+  } catch (error) {
+    throw new SourceError('cannot be read', { file: path }, { cause: error });
+  }
+}
+
+/** Reads until the whole header variant is there. `head` may hold bytes after it. */
+async function splitHeader(
+  chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  where: Where,
+): Promise<{ head: Uint8Array; rest: AsyncIterator<Uint8Array> | Iterator<Uint8Array> }> {
+  const rest =
+    Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : (chunks as Iterable<Uint8Array>)[Symbol.iterator]();
+  let head = new Uint8Array(0);
+  for (;;) {
+    if (head.length >= PREFIX_BYTES) {
+      const variantBytes = new DataView(head.buffer, head.byteOffset).getUint32(0, false);
+      if (variantBytes > MAX_HEADER_BYTES || head.length >= PREFIX_BYTES + variantBytes) return { head, rest };
+    }
+    const next = await rest.next();
+    if (next.done) {
+      if (head.length < PREFIX_BYTES)
+        throw new FormatError(`needs ${PREFIX_BYTES} bytes, ${head.length} are there`, { ...where, field: 'header' });
+      return { head, rest }; // the header parser names what is missing
+    }
+    const grown = new Uint8Array(head.length + next.value.length);
+    grown.set(head);
+    grown.set(next.value, head.length);
+    head = grown;
+  }
+}
+
+async function* joined(
+  first: Uint8Array,
+  rest: AsyncIterator<Uint8Array> | Iterator<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield first;
+    for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
+  } finally {
+    await rest.return?.(undefined);
+  }
+}
+
+async function* expectNothing(bytes: AsyncIterable<Uint8Array>, where: Where): AsyncGenerator<Uint8Array> {
+  for await (const chunk of bytes)
+    if (chunk.length > 0) throw new FormatError(`${chunk.length} bytes follow the header of a symlink`, where);
+}
+
+/** Raw deflate, exactly `sizeBytes` long and nothing after it. */
+async function* inflate(compressed: AsyncIterable<Uint8Array>, sizeBytes: number, where: Where): AsyncGenerator<Uint8Array> {
+  const inflater = createInflateRaw();
+  let fed = 0;
+  let failure: unknown;
+  const feeding = (async () => {
+    try {
+      for await (const chunk of compressed) {
+        fed += chunk.length;
+        if (inflater.destroyed) return;
+        if (!inflater.write(chunk)) await drained(inflater);
+      }
+      inflater.end();
+    } catch (error) {
+      failure = error;
+      inflater.destroy(error as Error);
+    }
+  })();
+  let total = 0;
+  try {
+    for await (const chunk of inflater as AsyncIterable<Uint8Array>) {
+      total += chunk.length;
+      if (total > sizeBytes)
+        throw new FormatError(`content is longer than the ${sizeBytes} bytes of the header`, { ...where, field: 'size' });
+      yield chunk;
+    }
+  } catch (error) {
+    if (failure !== undefined) throw failure;
+    if (error instanceof FormatError) throw error;
+    throw new FormatError('the content is no complete raw deflate stream', where, { cause: error });
+  } finally {
+    inflater.destroy();
+    await feeding;
+  }
+  if (total < sizeBytes)
+    throw new FormatError(`content has ${total} bytes, the header says ${sizeBytes}`, { ...where, field: 'size' });
+  if (inflater.bytesWritten < fed)
+    throw new FormatError(`${fed - inflater.bytesWritten} bytes follow the deflate stream`, where);
+}
+
+/** Resolves on `drain`, and also when nobody will read any more. */
+const drained = (stream: Readable & NodeJS.WritableStream): Promise<void> =>
+  new Promise((resolve) => {
+    const done = () => {
+      stream.off('drain', done);
+      stream.off('close', done);
+      resolve();
+    };
+    stream.once('drain', done);
+    stream.once('close', done);
+  });

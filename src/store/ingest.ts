@@ -1,0 +1,50 @@
+/**
+ * Getting file objects into the store: each body is inflated, hashed as ostree and as fs-verity, and gets its name only when the
+ * ostree checksum is right. One interface, two engines: the native one works in batches on its own threads, the portable one
+ * (ingest-portable.ts) does the same in JavaScript for insecure repositories.
+ */
+
+import type { FileBody } from '../formats/file-body.ts';
+import type { Checksum } from '../formats/ids.ts';
+import { native } from '../native.ts';
+import { NativeIngest } from './ingest-native.ts';
+import { PortableIngest } from './ingest-portable.ts';
+import type { Repository } from './repository.ts';
+
+export interface IngestedFile {
+  /** Archive header with its 8-byte prefix; for an inlined file the content follows. */
+  data: Uint8Array;
+  /** Raw fs-verity digest that names the object; none: inlined, empty or a symlink. */
+  object?: Uint8Array;
+  sizeBytes: number;
+  /** Whether this call created the object. */
+  isNew: boolean;
+  /** fs-verity sha256 digest of the content, where it was asked for and the content is not empty. */
+  sha256Digest?: Uint8Array;
+}
+
+export type LinkMode = 'none' | 'reflink' | 'hard';
+
+export interface IngestOptions {
+  /** How local files may be shared with their source instead of copied. */
+  link?: LinkMode;
+  /** Also compute the sha256 fs-verity digest of each body (for `ostree.composefs.digest.v0` in sha512 repositories). */
+  alsoSha256?: boolean;
+  /** Worker threads; default: one for each core. */
+  threads?: number;
+}
+
+export interface FileIngest extends AsyncDisposable {
+  /**
+   * Takes the body over, whatever happens. Callers bound how many are under way.
+   * @throws FormatError, LimitError, DigestMismatchError naming the object; NoSpaceError, RepositoryError for our disk;
+   * SourceError when a local source cannot be read
+   */
+  add(checksum: Checksum, body: FileBody): Promise<IngestedFile>;
+  /** Bytes of content written to the store so far. */
+  readonly bytesWritten: number;
+}
+
+export function openIngest(repo: Repository, options: IngestOptions = {}): FileIngest {
+  return native === undefined ? new PortableIngest(repo, options) : new NativeIngest(native, repo, options);
+}
