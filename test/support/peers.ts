@@ -37,6 +37,7 @@ const PEERS = {
   fsverity: debian('fsverity', 'fsverity'),
   'fsck.erofs': debian('fsck.erofs', 'erofs-utils'),
   'dump.erofs': debian('dump.erofs', 'erofs-utils'),
+  'mkfs.erofs': debian('mkfs.erofs', 'erofs-utils'),
   getfattr: debian('getfattr', 'attr'),
   setfacl: debian('setfacl', 'acl'),
   strace: debian('strace', 'strace'),
