@@ -1,0 +1,311 @@
+/**
+ * `streams/` and `images/`: first-level links from a name to an object, and refs, links from a name to a first-level name.
+ * Only the exact targets that writers produce are understood; nothing is ever followed by the kernel.
+ */
+
+import { lstat, mkdir, readdir, readlink, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  explainWriteError,
+  FormatError,
+  MissingObjectError,
+  NotFoundError,
+  UsageError,
+  type Where,
+} from '../errors.ts';
+import { type Algorithm, isObjectId, type ObjectId, objectRelativePath } from '../formats/ids.ts';
+import { checkFirstLevelName, checkRefPath, REFS_DIRECTORY } from './names.ts';
+import { replaceSymlink } from './replace-symlink.ts';
+
+export type LinkKind = 'streams' | 'images';
+
+export interface LinkDirectoryOptions {
+  repositoryPath: string;
+  kind: LinkKind;
+  algorithm: Algorithm;
+  requireWritable(): Promise<void>;
+  hasObject(id: ObjectId): Promise<boolean>;
+  touched(directory: string): void;
+}
+
+/** One entry directly inside `streams/` or `images/`, as it lies there. */
+export interface FirstLevelEntry {
+  name: string;
+  /** Undefined: no symlink. */
+  linkText?: string;
+  /** Where the link's text is exactly that of an object. */
+  id?: ObjectId;
+}
+
+/** One leaf below `refs/`, as it lies there. */
+export interface RefEntry {
+  /** Relative to `refs/`, components joined with `/`. */
+  ref: string;
+  /** Undefined: no symlink. */
+  linkText?: string;
+  /** First-level name, where the link's text is exactly that of one. */
+  target?: string;
+}
+
+const OBJECT_TARGET_PREFIX = '../objects/';
+const DIRECTORY_MODE = 0o755;
+
+export class LinkDirectory {
+  readonly kind: LinkKind;
+  readonly #options: LinkDirectoryOptions;
+  readonly #root: string;
+
+  constructor(options: LinkDirectoryOptions) {
+    this.#options = options;
+    this.kind = options.kind;
+    this.#root = join(options.repositoryPath, options.kind);
+  }
+
+  /**
+   * The object behind a first-level name. The link says nothing about whether the object is there.
+   * @throws UsageError for impossible names; FormatError when the entry is no link or its target is not exactly an object's
+   */
+  async resolve(name: string): Promise<ObjectId | undefined> {
+    const where = this.#where(name);
+    checkFirstLevelName(name, where);
+    const target = await this.#readLink(join(this.#root, name), where);
+    if (target === undefined) return undefined;
+    const id = this.#objectOfTarget(target);
+    if (id === undefined) throw new FormatError(`link target ${JSON.stringify(target)} is not an object's`, where);
+    return id;
+  }
+
+  /**
+   * Creates or atomically replaces a first-level link. The object must be complete and durable: see publish.ts.
+   * @throws MissingObjectError when there is no such object
+   */
+  async publish(name: string, id: ObjectId): Promise<void> {
+    const where = this.#where(name);
+    checkFirstLevelName(name, where);
+    if (this.kind === 'images' && name !== id) throw new UsageError(`an image is linked by its id ${id}`, where);
+    await this.#options.requireWritable();
+    if (!(await this.#options.hasObject(id))) throw new MissingObjectError(`object ${id} is not stored`, where);
+    await this.#replace([], name, `${OBJECT_TARGET_PREFIX}${objectRelativePath(id)}`, where);
+  }
+
+  /** Removes a first-level link. @returns false when there was none */
+  async remove(name: string): Promise<boolean> {
+    checkFirstLevelName(name, this.#where(name));
+    return this.#unlink(name);
+  }
+
+  /** First-level links with the object that each names, sorted by name; what is no such link is passed over. */
+  async *list(): AsyncGenerator<{ name: string; id: ObjectId }> {
+    for await (const { name, id } of this.entries()) if (id !== undefined) yield { name, id };
+  }
+
+  /** Everything directly inside but `refs`, sound or not, sorted by name. */
+  async *entries(): AsyncGenerator<FirstLevelEntry> {
+    for (const entry of await this.#readDirectory('')) {
+      if (entry.name === REFS_DIRECTORY) continue;
+      const linkText = entry.isSymbolicLink() ? await this.#readLinkIfThere(entry.name) : undefined;
+      yield { name: entry.name, linkText, id: linkText === undefined ? undefined : this.#objectOfTarget(linkText) };
+    }
+  }
+
+  /**
+   * Points a ref at a first-level name, atomically.
+   * @throws NotFoundError when there is no such name, MissingObjectError when it leads to no object
+   */
+  async setRef(refPath: string, name: string): Promise<void> {
+    const where = this.#whereRef(refPath);
+    checkRefPath(refPath, where);
+    await this.#options.requireWritable();
+    const id = await this.resolve(name);
+    if (id === undefined) throw new NotFoundError(`there is no ${this.kind}/${name}`, where);
+    if (!(await this.#options.hasObject(id)))
+      throw new MissingObjectError(`${this.kind}/${name} leads to object ${id}, which is missing`, where);
+    const components = refPath.split('/');
+    const leaf = components.pop() as string;
+    await this.#replace([REFS_DIRECTORY, ...components], leaf, refTarget(refPath, name), where);
+  }
+
+  /** @returns false when there was none */
+  async removeRef(refPath: string): Promise<boolean> {
+    checkRefPath(refPath, this.#whereRef(refPath));
+    await this.#checkParents(refPath);
+    return this.#unlink(`${REFS_DIRECTORY}/${refPath}`);
+  }
+
+  /**
+   * The first-level name that a ref points at.
+   * @throws FormatError when it is no link, or its target is not exactly a first-level name's
+   */
+  async resolveRef(refPath: string): Promise<string | undefined> {
+    const where = this.#whereRef(refPath);
+    checkRefPath(refPath, where);
+    if (!(await this.#checkParents(refPath))) return undefined;
+    const target = await this.#readLink(join(this.#root, REFS_DIRECTORY, refPath), where);
+    if (target === undefined) return undefined;
+    const name = nameOfRefTarget(refPath, target);
+    if (name === undefined)
+      throw new FormatError(`link target ${JSON.stringify(target)} is not that of an entry of ${this.kind}/`, where);
+    return name;
+  }
+
+  /** Refs with the first-level name that each points at; what is no such link is passed over. */
+  async *listRefs(): AsyncGenerator<{ ref: string; target: string }> {
+    for await (const { ref, target } of this.refEntries()) if (target !== undefined) yield { ref, target };
+  }
+
+  /** Every leaf below `refs/`, sound or not, sorted within each directory. */
+  async *refEntries(): AsyncGenerator<RefEntry> {
+    const pending = [''];
+    for (let directory = pending.pop(); directory !== undefined; directory = pending.pop()) {
+      const below: string[] = [];
+      for (const entry of await this.#readDirectory(join(REFS_DIRECTORY, directory))) {
+        const ref = directory === '' ? entry.name : `${directory}/${entry.name}`;
+        if (entry.isDirectory()) below.push(ref);
+        else if (!entry.isSymbolicLink()) yield { ref };
+        else {
+          const linkText = await this.#readLinkIfThere(`${REFS_DIRECTORY}/${ref}`);
+          yield { ref, linkText, target: linkText === undefined ? undefined : nameOfRefTarget(ref, linkText) };
+        }
+      }
+      pending.push(...below.reverse());
+    }
+  }
+
+  /** When the link itself was made, in milliseconds since the epoch. */
+  async refChangedAt(refPath: string): Promise<number | undefined> {
+    return this.#changedAt(`${REFS_DIRECTORY}/${refPath}`);
+  }
+
+  async linkChangedAt(name: string): Promise<number | undefined> {
+    return this.#changedAt(name);
+  }
+
+  async #changedAt(path: string): Promise<number | undefined> {
+    try {
+      return (await lstat(join(this.#root, path))).mtimeMs;
+    } catch (error) {
+      if (isAbsent(error)) return undefined;
+      throw error;
+    }
+  }
+
+  #objectOfTarget(target: string): ObjectId | undefined {
+    const path = target.slice(OBJECT_TARGET_PREFIX.length);
+    if (!target.startsWith(OBJECT_TARGET_PREFIX) || path[2] !== '/') return undefined;
+    const id = path.slice(0, 2) + path.slice(3);
+    return isObjectId(id, this.#options.algorithm) ? id : undefined;
+  }
+
+  async #readLink(path: string, where: Where): Promise<string | undefined> {
+    await this.#checkDirectory('');
+    try {
+      return await readlink(path);
+    } catch (error) {
+      if (isAbsent(error)) return undefined;
+      if ((error as NodeJS.ErrnoException).code === 'EINVAL')
+        throw new FormatError('is not a symlink', where, { cause: error });
+      throw error;
+    }
+  }
+
+  /** For listings: an entry whose name is not UTF-8 cannot be asked again by name, and has no target then. */
+  async #readLinkIfThere(path: string): Promise<string | undefined> {
+    try {
+      return await readlink(join(this.#root, path));
+    } catch (error) {
+      if (isAbsent(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async #replace(parents: string[], leaf: string, target: string, where: Where): Promise<void> {
+    const { repositoryPath, touched } = this.#options;
+    try {
+      let directory = this.#root;
+      for (const component of ['', ...parents]) {
+        const parent = directory;
+        directory = join(directory, component);
+        if (await ensureDirectory(directory, where)) touched(parent);
+      }
+      if (await replaceSymlink(repositoryPath, target, join(directory, leaf))) touched(directory);
+    } catch (error) {
+      throw explainWriteError(error, where);
+    }
+  }
+
+  async #unlink(path: string): Promise<boolean> {
+    await this.#options.requireWritable();
+    await this.#checkDirectory('');
+    try {
+      await unlink(join(this.#root, path));
+      return true;
+    } catch (error) {
+      if (isAbsent(error)) return false;
+      throw explainWriteError(error, { file: `${this.kind}/${path}` });
+    }
+  }
+
+  async #readDirectory(path: string) {
+    if (!(await this.#checkDirectory(path))) return [];
+    const entries = await readdir(join(this.#root, path), { withFileTypes: true });
+    return entries.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+  }
+
+  /** Every directory on the way to a ref must be one here, not a link to one elsewhere. */
+  async #checkParents(refPath: string): Promise<boolean> {
+    let path: string = REFS_DIRECTORY;
+    for (const component of ['', ...refPath.split('/').slice(0, -1)]) {
+      path = join(path, component);
+      if (!(await this.#checkDirectory(path))) return false;
+    }
+    return true;
+  }
+
+  /** False where there is none. @throws FormatError when something else has that name */
+  async #checkDirectory(path: string): Promise<boolean> {
+    try {
+      const stats = await lstat(join(this.#root, path));
+      if (!stats.isDirectory()) throw new FormatError('is not a directory', { file: join(this.kind, path) });
+      return true;
+    } catch (error) {
+      if (isAbsent(error)) return false;
+      throw error;
+    }
+  }
+
+  #where(name: string): Where {
+    return { file: `${this.kind}/${name}` };
+  }
+  #whereRef(refPath: string): Where {
+    return { file: `${this.kind}/${REFS_DIRECTORY}/${refPath}` };
+  }
+}
+
+/** A ref `a/b` lies one level deeper than a ref `a` and climbs one level more. */
+const refTarget = (refPath: string, name: string): string => `${'../'.repeat(refPath.split('/').length)}${name}`;
+
+function nameOfRefTarget(refPath: string, target: string): string | undefined {
+  const climb = '../'.repeat(refPath.split('/').length);
+  const name = target.slice(climb.length);
+  if (!target.startsWith(climb) || name === '' || name === '.' || name === '..' || name === REFS_DIRECTORY)
+    return undefined;
+  return name.includes('/') ? undefined : name;
+}
+
+/** @returns whether it had to be made */
+async function ensureDirectory(path: string, where: Where): Promise<boolean> {
+  try {
+    await mkdir(path, { mode: DIRECTORY_MODE });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    if (!(await lstat(path)).isDirectory())
+      throw new FormatError(`${path} is in the way: it is not a directory`, where, { cause: error });
+    return false;
+  }
+}
+
+const isAbsent = (error: unknown): boolean => {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOENT' || code === 'ENOTDIR';
+};

@@ -1,0 +1,244 @@
+/** `objects/`: immutable files named by their fs-verity digest. Whatever is read was checked against its name first. */
+
+import { lstatSync } from 'node:fs';
+import { type FileHandle, lstat, readdir, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DigestMismatchError, explainWriteError, FormatError, MissingObjectError, type Where } from '../errors.ts';
+import { type Algorithm, isObjectId, type ObjectId, objectIdFromBytes, objectRelativePath } from '../formats/ids.ts';
+import { nodeHashing } from '../native.ts';
+import { hashOpenFile } from './hash-files.ts';
+import { openRegularFile, readWhole } from './regular-file.ts';
+import { TemporaryObject } from './temporary-object.ts';
+import { measureVerity } from './verity.ts';
+
+export interface ObjectStoreOptions {
+  repositoryPath: string;
+  algorithm: Algorithm;
+  /** Every object must have fs-verity. */
+  secure: boolean;
+  /** Asked before every write; rejects where nothing may be written. */
+  requireWritable(): Promise<void>;
+  /** A directory got a new entry. */
+  touched(directory: string): void;
+}
+
+/** One directory entry below `objects/`. */
+export interface ObjectEntry {
+  /** Relative to the repository: `objects/xx/yyyy…`, or `objects/name` for what is not a two-digit directory. */
+  path: string;
+  /** Where path and algorithm make one; the file may still be damaged, or no file. */
+  id?: ObjectId;
+  kind: 'file' | 'directory' | 'symlink' | 'other';
+}
+
+/** What is wrong with an object, or nothing. */
+export type ObjectVerdict =
+  | { state: 'intact' }
+  | { state: 'mismatch'; measured: string }
+  /** The repository is secure and the file has no fs-verity. */
+  | { state: 'no-verity' };
+
+const FANOUT_NAME = /^[0-9a-f]{2}$/;
+
+export class ObjectStore {
+  /** Absolute path of `objects/`. */
+  readonly root: string;
+  readonly #options: ObjectStoreOptions;
+  readonly #checkedDirectories = new Set<string>();
+  /** Set once the file system said that it has no fs-verity: asking again for every object would be waste. */
+  #verityUnsupported = false;
+
+  constructor(options: ObjectStoreOptions) {
+    this.#options = options;
+    this.root = join(options.repositoryPath, 'objects');
+  }
+
+  path(id: ObjectId): string {
+    return join(this.root, objectRelativePath(id));
+  }
+
+  async has(id: ObjectId): Promise<boolean> {
+    return (await this.sizeOf(id)) !== undefined;
+  }
+
+  /** Undefined where there is no such object or its name is taken by something that is no file. */
+  async sizeOf(id: ObjectId): Promise<number | undefined> {
+    await this.#checkDirectory(id);
+    try {
+      const stats = await lstat(this.path(id));
+      return stats.isFile() ? stats.size : undefined;
+    } catch (error) {
+      if (isAbsent(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** The same at once, for loops over very many objects. */
+  sizeOfSync(id: ObjectId): number | undefined {
+    const stats = lstatSync(this.path(id), { throwIfNoEntry: false });
+    return stats?.isFile() ? stats.size : undefined;
+  }
+
+  /**
+   * The bytes of an object, checked: by the kernel's measurement where the file has fs-verity, else by hashing.
+   * @throws MissingObjectError, DigestMismatchError, LimitError above `maxBytes`, FormatError (no file; no fs-verity in a secure
+   * repository)
+   */
+  async read(id: ObjectId, { maxBytes }: { maxBytes: number }): Promise<Uint8Array> {
+    const where: Where = { file: `objects/${objectRelativePath(id)}` };
+    const { handle, sizeBytes } = await this.openUnverified(id);
+    try {
+      const bytes = await readWhole(handle, sizeBytes, maxBytes, where);
+      const verdict = this.measure(handle.fd, id) ?? compare(nodeHashing.fsVerity(this.#options.algorithm, bytes), id);
+      throwUnlessIntact(verdict, id, where);
+      return bytes;
+    } finally {
+      await handle.close();
+    }
+  }
+
+  /**
+   * Checks an object without keeping its content in memory.
+   * @throws as `read`
+   */
+  async verify(id: ObjectId): Promise<{ sizeBytes: number }> {
+    const { handle, sizeBytes } = await this.openUnverified(id);
+    try {
+      const verdict = this.measure(handle.fd, id) ?? compare(await hashOpenFile(handle, this.#options.algorithm), id);
+      throwUnlessIntact(verdict, id, { file: `objects/${objectRelativePath(id)}` });
+      return { sizeBytes };
+    } finally {
+      await handle.close();
+    }
+  }
+
+  /**
+   * The file itself, for whoever checks it while reading.
+   * @throws MissingObjectError, FormatError when the name is taken by something that is no file
+   */
+  async openUnverified(id: ObjectId): Promise<{ handle: FileHandle; sizeBytes: number }> {
+    const where: Where = { file: `objects/${objectRelativePath(id)}` };
+    await this.#checkDirectory(id);
+    const opened = await openRegularFile(this.path(id), where);
+    if (opened === undefined) throw new MissingObjectError('is missing', where);
+    return { handle: opened.handle, sizeBytes: opened.stats.size };
+  }
+
+  /** The kernel's word on an open object file; undefined where the content has to be hashed instead. */
+  measure(fd: number, id: ObjectId): ObjectVerdict | undefined {
+    if (!this.#verityUnsupported) {
+      const measured = measureVerity(fd);
+      if (typeof measured !== 'string')
+        return measured.algorithm === this.#options.algorithm
+          ? compare(measured.digest, id)
+          : { state: 'mismatch', measured: `${measured.algorithm} ${objectIdFromBytes(measured.digest)}` };
+      this.#verityUnsupported = measured !== 'off';
+    }
+    return this.#options.secure ? { state: 'no-verity' } : undefined;
+  }
+
+  /** Stores bytes that are in memory. `isNew`: false when an intact object was there. */
+  async store(bytes: Uint8Array): Promise<{ id: ObjectId; isNew: boolean }> {
+    await this.#options.requireWritable();
+    const id = objectIdFromBytes(nodeHashing.fsVerity(this.#options.algorithm, bytes));
+    if (await this.#isIntact(id)) return { id, isNew: false };
+    await using temporary = await this.createTemporary();
+    await temporary.write(bytes);
+    return { id, isNew: await temporary.publish(id) };
+  }
+
+  /** A new file without a name, to be written and then published under its digest. */
+  async createTemporary(): Promise<TemporaryObject> {
+    const { algorithm, secure, requireWritable, touched } = this.#options;
+    await requireWritable();
+    return TemporaryObject.create({
+      root: this.root,
+      algorithm,
+      secure,
+      touched,
+      isIntact: (id) => this.#isIntact(id),
+    });
+  }
+
+  /** Every entry of every `objects/xx`, then whatever else lies in `objects/`. Sorted by directory, not within one. */
+  async *list(): AsyncGenerator<ObjectEntry> {
+    const top = await readdir(this.root, { withFileTypes: true }).catch((error: unknown) => {
+      if (isAbsent(error)) return [];
+      throw error;
+    });
+    top.sort((a, b) => (a.name < b.name ? -1 : 1));
+    for (const fanout of top) {
+      if (!fanout.isDirectory() || !FANOUT_NAME.test(fanout.name)) continue;
+      for (const entry of await readdir(join(this.root, fanout.name), { withFileTypes: true })) {
+        const name = fanout.name + entry.name;
+        const id = isObjectId(name, this.#options.algorithm) ? name : undefined;
+        yield { path: `objects/${fanout.name}/${entry.name}`, id, kind: kindOf(entry) };
+      }
+    }
+    for (const entry of top)
+      if (!entry.isDirectory() || !FANOUT_NAME.test(entry.name))
+        yield { path: `objects/${entry.name}`, kind: kindOf(entry) };
+  }
+
+  /** The caller holds the exclusive lock and knows that nothing needs the object. */
+  async remove(id: ObjectId): Promise<void> {
+    await this.#options.requireWritable();
+    try {
+      await unlink(this.path(id));
+    } catch (error) {
+      if (!isAbsent(error)) throw explainWriteError(error, { file: `objects/${objectRelativePath(id)}` });
+    }
+  }
+
+  async #isIntact(id: ObjectId): Promise<boolean> {
+    try {
+      await this.verify(id);
+      return true;
+    } catch (error) {
+      if (error instanceof MissingObjectError || error instanceof DigestMismatchError || error instanceof FormatError)
+        return false;
+      throw error;
+    }
+  }
+
+  /** `objects/` and `objects/xx` must be directories here, not links to directories elsewhere. */
+  async #checkDirectory(id: ObjectId): Promise<void> {
+    const fanout = id.slice(0, 2);
+    if (this.#checkedDirectories.has(fanout)) return;
+    for (const path of ['objects', `objects/${fanout}`]) {
+      try {
+        const stats = await lstat(join(this.#options.repositoryPath, path));
+        if (!stats.isDirectory()) throw new FormatError('is not a directory', { file: path });
+      } catch (error) {
+        if (isAbsent(error)) return;
+        throw error;
+      }
+    }
+    this.#checkedDirectories.add(fanout);
+  }
+}
+
+const compare = (digest: Uint8Array, id: ObjectId): ObjectVerdict => {
+  const measured = objectIdFromBytes(digest);
+  return measured === id ? { state: 'intact' } : { state: 'mismatch', measured };
+};
+
+function throwUnlessIntact(verdict: ObjectVerdict, id: ObjectId, where: Where): void {
+  switch (verdict.state) {
+    case 'intact':
+      return;
+    case 'mismatch':
+      throw new DigestMismatchError(id, verdict.measured, where);
+    case 'no-verity':
+      throw new FormatError('has no fs-verity, which this repository requires', where);
+  }
+}
+
+const isAbsent = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT';
+
+const kindOf = (entry: {
+  isFile(): boolean;
+  isDirectory(): boolean;
+  isSymbolicLink(): boolean;
+}): ObjectEntry['kind'] =>
+  entry.isFile() ? 'file' : entry.isDirectory() ? 'directory' : entry.isSymbolicLink() ? 'symlink' : 'other';

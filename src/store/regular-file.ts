@@ -1,0 +1,63 @@
+/** Opening files of a repository: never through a symlink, never a fifo or device, however the repository came here. */
+
+import { constants, type Stats } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { FormatError, LimitError, type Where } from '../errors.ts';
+
+// O_NONBLOCK: opening a fifo for reading returns at once instead of waiting for a writer
+const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+/** One read call moves at most this many bytes (Linux stops at 2 GiB). */
+const READ_BYTES = 1 << 30;
+
+/**
+ * @returns undefined where there is no such file
+ * @throws FormatError when it is something other than a regular file
+ */
+export async function openRegularFile(
+  path: string,
+  where: Where,
+): Promise<{ handle: FileHandle; stats: Stats } | undefined> {
+  let handle: FileHandle;
+  try {
+    handle = await open(path, OPEN_FLAGS);
+  } catch (error) {
+    switch ((error as NodeJS.ErrnoException).code) {
+      case 'ENOENT':
+        return undefined;
+      case 'ELOOP':
+        throw new FormatError('is a symlink, expected a regular file', where, { cause: error });
+      case 'ENXIO': // a socket
+        throw new FormatError('is not a regular file', where, { cause: error });
+      default:
+        throw error;
+    }
+  }
+  try {
+    const stats = await handle.stat();
+    if (!stats.isFile()) throw new FormatError('is not a regular file', where);
+    return { handle, stats };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+/**
+ * The whole file, whose size was taken when it was opened.
+ * @throws LimitError above `maxBytes`, before anything is allocated; FormatError when it shrinks meanwhile
+ */
+export async function readWhole(
+  handle: FileHandle,
+  sizeBytes: number,
+  maxBytes: number,
+  where: Where,
+): Promise<Uint8Array> {
+  if (sizeBytes > maxBytes) throw new LimitError(`has ${sizeBytes} bytes, the limit is ${maxBytes}`, where);
+  const bytes = new Uint8Array(sizeBytes);
+  for (let at = 0; at < sizeBytes; ) {
+    const { bytesRead } = await handle.read(bytes, at, Math.min(READ_BYTES, sizeBytes - at), at);
+    if (bytesRead === 0) throw new FormatError(`became shorter while it was read: ${at} of ${sizeBytes} bytes`, where);
+    at += bytesRead;
+  }
+  return bytes;
+}
