@@ -164,7 +164,8 @@ export async function findFreePort(): Promise<number> {
   return port;
 }
 
-async function makeCertificate(directory: TemporaryDirectory): Promise<string> {
+/** Key and certificate for 127.0.0.1 in `directory`: `key.pem` and the file returned, `certificate.pem`. */
+export async function makeCertificate(directory: TemporaryDirectory): Promise<string> {
   const file = directory.join('certificate.pem');
   const key = [
     '-newkey',

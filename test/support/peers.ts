@@ -39,6 +39,7 @@ const PEERS = {
   'dump.erofs': debian('dump.erofs', 'erofs-utils'),
   'mkfs.erofs': debian('mkfs.erofs', 'erofs-utils'),
   getfattr: debian('getfattr', 'attr'),
+  setfattr: debian('setfattr', 'attr'),
   setfacl: debian('setfacl', 'acl'),
   strace: debian('strace', 'strace'),
   chromium: debian('chromium', 'chromium'),
