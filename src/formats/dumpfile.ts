@@ -1,0 +1,3 @@
+/** The composefs dump text format; layout and limits in doc/formats/dumpfile.md. */
+
+export { parseDumpfile } from './dumpfile-parser.ts';

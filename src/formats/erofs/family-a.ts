@@ -1,0 +1,308 @@
+/**
+ * Images of version 0 and 1, byte for byte as mkcomposefs and libostree write them: compact inodes where possible, in
+ * breadth-first order, 256 stubs in the root, whiteouts escaped. Rules: doc/formats/erofs-image.md, "Versions 0 and 1".
+ */
+
+import { LimitError } from '../../errors.ts';
+import { type ByteString, byteStringFromBytes } from '../byte-string.ts';
+import { type Device, type Directory, FileType } from '../tree.ts';
+import { directoryGroups, ImageWriter } from './image-writer.ts';
+import {
+  BLOCK_BYTES,
+  CHUNK_ENTRY_BYTES,
+  CHUNK_HOLE,
+  COMPACT_BYTES,
+  EXTENDED_BYTES,
+  FIRST_INODE_OFFSET,
+  FLAG_HAS_ACL,
+  Layout,
+  MAX_CHUNK_BITS,
+  MAX_TAIL_BYTES,
+  MIN_CHUNK_BITS,
+  roundUp,
+  SLOT_BYTES,
+  XATTR_HEADER_BYTES,
+} from './layout.ts';
+import { MAX_SHARED_REFERENCES_V1, MAX_XATTR_ICOUNT } from './limits.ts';
+import {
+  escapeXattrName,
+  METACOPY,
+  OPAQUE_MARK_VALUE,
+  OPAQUE_MARKS,
+  POSIX_ACL_NAMES,
+  REDIRECT,
+  ROOT_OPAQUE,
+  ROOT_OPAQUE_VALUE,
+  SELINUX,
+  STUB_MODE,
+  STUB_NAMES,
+  serializeMetacopy,
+  WHITEOUT_MARKS,
+  WHITEOUTS_MARKS,
+} from './overlay.ts';
+import { type ErofsOptions, inlineContent, isWhiteout, PlannedInode, planTree } from './plan.ts';
+import { type XattrName, type XattrPair, XattrTable } from './xattrs.ts';
+
+export function serializeFamilyA(root: Directory, options: ErofsOptions): Uint8Array {
+  const [plannedRoot] = planTree(root, options);
+  const stubs = addStubs(plannedRoot);
+  const list = listBreadthFirst(plannedRoot);
+
+  const table = new XattrTable(false);
+  for (const planned of list) storeInode(planned, stubs.has(planned), planned === plannedRoot, options.version, table);
+  const { shared, bytes: tableBytes } = table.placeShared(compareDescending);
+
+  const buildTime = earliest(list);
+  let position = FIRST_INODE_OFFSET;
+  let blockCount = 0;
+  for (const planned of list) {
+    sizeXattrs(planned);
+    position = place(planned, position, buildTime);
+    blockCount += planned.blockCount;
+  }
+  const inodesEnd = roundUp(position, SLOT_BYTES);
+  const dataStart = roundUp(inodesEnd + tableBytes, BLOCK_BYTES);
+  let block = dataStart / BLOCK_BYTES;
+  for (const planned of list) {
+    if (planned.blockCount > 0) planned.firstBlock = block;
+    block += planned.blockCount;
+  }
+
+  const out = new ImageWriter(dataStart + blockCount * BLOCK_BYTES);
+  out.header({
+    version: options.version,
+    flags: list.some(hasAcl) ? FLAG_HAS_ACL : 0,
+    rootNid: plannedRoot.offset / SLOT_BYTES,
+    inos: list.length,
+    buildTimeSeconds: buildTime.mtimeSeconds,
+    buildTimeNanoseconds: buildTime.mtimeNanoseconds,
+    xattrBlock: Math.floor(inodesEnd / BLOCK_BYTES),
+  });
+  const sharedTableUnits = (inodesEnd % BLOCK_BYTES) / 4;
+  for (let ino = 0; ino < list.length; ino++) write(out, list[ino], ino, sharedTableUnits);
+  for (const pair of shared) out.xattrEntry(pair, inodesEnd + pair.tableOffset);
+  return out.bytes;
+}
+
+/** Adds a character device 0:0 for every name `00` … `ff` that the root lacks, and returns them. */
+function addStubs(root: PlannedInode): Set<PlannedInode> {
+  const { inode, names, children } = root;
+  const byName = new Map<ByteString, PlannedInode>();
+  for (let i = 0; i < names.length; i++) byName.set(names[i], children[i]);
+  const stubs = new Set<PlannedInode>();
+  const xattrs = inode.xattrs.filter(({ name }) => name === SELINUX);
+  for (const name of STUB_NAMES) {
+    if (byName.has(name)) continue;
+    const { uid, gid, mtimeSeconds, mtimeNanoseconds } = inode;
+    const device: Device = {
+      kind: 'character',
+      permissions: STUB_MODE & 0o7777,
+      uid,
+      gid,
+      mtimeSeconds,
+      mtimeNanoseconds,
+      xattrs,
+      rdev: 0,
+    };
+    const stub = new PlannedInode(device, root, name);
+    stub.nlink = 1;
+    byName.set(name, stub);
+    stubs.add(stub);
+  }
+  root.names = [...byName.keys()].sort();
+  root.children = root.names.map((name) => byName.get(name) as PlannedInode);
+  return stubs;
+}
+
+/** The place in this list is the inode's number. */
+function listBreadthFirst(root: PlannedInode): PlannedInode[] {
+  const list = [root];
+  for (const directory of list) {
+    const { names, children } = directory;
+    for (let i = 0; i < names.length; i++) {
+      const child = children[i];
+      if (child.home === directory && child.homeName === names[i]) list.push(child);
+    }
+  }
+  return list;
+}
+
+/** What becomes of an inode on disk: its xattrs, type and link count. */
+function storeInode(planned: PlannedInode, isStub: boolean, isRoot: boolean, version: number, table: XattrTable): void {
+  const { inode } = planned;
+  const values = new Map<XattrName, ByteString>();
+  const set = (name: ByteString, value: ByteString): void => void values.set(table.name(name), value);
+  for (const { name, value } of inode.xattrs) set(escapeXattrName(name), byteStringFromBytes(value));
+
+  if (inode.kind === 'directory') {
+    if (planned.hasWhiteout) {
+      for (const mark of WHITEOUTS_MARKS) set(mark, NO_VALUE);
+      if (version === 1) for (const mark of OPAQUE_MARKS) set(mark, OPAQUE_MARK_VALUE);
+    }
+    if (isRoot) set(ROOT_OPAQUE, ROOT_OPAQUE_VALUE);
+  } else {
+    planned.nlink = inode.nlink ?? planned.nlink;
+    if (inode.kind === 'external' && inode.sizeBytes > 0) {
+      set(METACOPY, serializeMetacopy(inode.digest));
+      if (inode.payload !== undefined) set(REDIRECT, `/${inode.payload}` as ByteString);
+    } else if (!isStub && isWhiteout(inode)) {
+      planned.mode = FileType.file | inode.permissions;
+      for (const mark of WHITEOUT_MARKS) set(mark, NO_VALUE);
+    }
+  }
+  if (values.size === 0) return;
+  const names = [...values.keys()];
+  if (names.length > 1) names.sort((a, b) => (a.full < b.full ? -1 : 1));
+  planned.xattrs = names.map((name) => table.add(name, values.get(name) as ByteString));
+}
+const NO_VALUE = '' as ByteString;
+
+const hasAcl = ({ xattrs }: PlannedInode): boolean => xattrs.some(({ name }) => POSIX_ACL_NAMES.includes(name.full));
+
+/** Order of the shared table: descending by name, then by length of the value, then by value. */
+function compareDescending(a: XattrPair, b: XattrPair): number {
+  if (a.name !== b.name) return a.name.full > b.name.full ? -1 : 1;
+  if (a.value.length !== b.value.length) return b.value.length - a.value.length;
+  return a.value > b.value ? -1 : 1;
+}
+
+interface Time {
+  mtimeSeconds: bigint;
+  mtimeNanoseconds: number;
+}
+
+function earliest(list: PlannedInode[]): Time {
+  let earliest: Time = list[0].inode;
+  for (const { inode } of list) {
+    if (
+      inode.mtimeSeconds < earliest.mtimeSeconds ||
+      (inode.mtimeSeconds === earliest.mtimeSeconds && inode.mtimeNanoseconds < earliest.mtimeNanoseconds)
+    )
+      earliest = inode;
+  }
+  return earliest;
+}
+
+/** Shares what is shared as far as references go; the rest stays with the inode. */
+function sizeXattrs(planned: PlannedInode): void {
+  if (planned.xattrs.length === 0) return;
+  let bytes = XATTR_HEADER_BYTES;
+  for (const pair of planned.xattrs) {
+    if (pair.tableOffset >= 0 && planned.sharedCount < MAX_SHARED_REFERENCES_V1) {
+      planned.sharedCount++;
+      bytes += 4;
+    } else {
+      bytes += pair.entryBytes;
+    }
+  }
+  if ((bytes - XATTR_HEADER_BYTES) / 4 + 1 > MAX_XATTR_ICOUNT)
+    throw new LimitError(`xattrs of one inode take ${bytes} bytes`, { format: 'EROFS', field: 'xattr_icount' });
+  planned.xattrBytes = bytes;
+}
+
+/** Chunk count and chunk format of an external file. */
+function chunksOf(sizeBytes: number): { count: number; format: number } {
+  let bits = MIN_CHUNK_BITS;
+  while (bits < MAX_CHUNK_BITS && 2 ** bits < sizeBytes) bits++;
+  return { count: Math.ceil(sizeBytes / 2 ** bits), format: bits - MIN_CHUNK_BITS };
+}
+
+/** What is stored in an inode's size field. */
+function storedSize(planned: PlannedInode): number {
+  const { inode, blockCount, tailBytes } = planned;
+  switch (inode.kind) {
+    case 'directory':
+      return blockCount * BLOCK_BYTES + tailBytes;
+    case 'symlink':
+      return inode.target.length;
+    case 'external':
+      return inode.sizeBytes;
+    case 'file':
+      return inode.content.length;
+    default:
+      return 0;
+  }
+}
+
+/** Decides size and place of an inode. @returns where it ends */
+function place(planned: PlannedInode, end: number, buildTime: Time): number {
+  const { inode, xattrBytes } = planned;
+  const content = inlineContent(inode);
+  if (inode.kind === 'directory') {
+    Object.assign(planned, directoryGroups(planned.names));
+  } else if (inode.kind === 'symlink') {
+    planned.tailBytes = inode.target.length;
+  } else if (content !== undefined) {
+    planned.blockCount = Math.floor(content.length / BLOCK_BYTES);
+    planned.tailBytes = content.length % BLOCK_BYTES;
+    if (planned.tailBytes > MAX_TAIL_BYTES) {
+      planned.blockCount++;
+      planned.tailBytes = 0;
+    }
+  } else if (inode.kind === 'external') {
+    planned.tailBytes = CHUNK_ENTRY_BYTES * chunksOf(inode.sizeBytes).count;
+  }
+
+  const isCompact =
+    inode.mtimeSeconds === buildTime.mtimeSeconds &&
+    inode.mtimeNanoseconds === buildTime.mtimeNanoseconds &&
+    planned.nlink <= 0xffff &&
+    inode.uid <= 0xffff &&
+    inode.gid <= 0xffff &&
+    storedSize(planned) <= 0xffffffff;
+  planned.headerBytes = isCompact ? COMPACT_BYTES : EXTENDED_BYTES;
+  const metadataBytes = planned.headerBytes + xattrBytes;
+  let position = roundUp(end, SLOT_BYTES);
+  if (inode.kind === 'symlink') {
+    // the kernel wants a symlink as a whole in one block, but its target in a block of its own when they would fill one
+    const wholeBytes = metadataBytes + planned.tailBytes;
+    if (wholeBytes >= BLOCK_BYTES) {
+      planned.blockCount = 1;
+      planned.tailBytes = 0;
+    }
+    const firstBlock = Math.floor(position / BLOCK_BYTES);
+    if (firstBlock !== Math.floor((position + wholeBytes - 1) / BLOCK_BYTES)) position = roundUp(position, BLOCK_BYTES);
+  } else {
+    const leftAt = (offset: number): number => BLOCK_BYTES - (offset % BLOCK_BYTES);
+    const left = leftAt(position + metadataBytes);
+    if (left < planned.tailBytes) {
+      const padding = roundUp(left, SLOT_BYTES);
+      if (planned.tailBytes <= leftAt(position + metadataBytes + padding)) {
+        position += padding;
+      } else {
+        planned.blockCount++;
+        planned.tailBytes = 0;
+        position = roundUp(position, BLOCK_BYTES);
+      }
+    }
+  }
+  planned.offset = position;
+  return position + metadataBytes + planned.tailBytes;
+}
+
+function write(out: ImageWriter, planned: PlannedInode, ino: number, sharedTableUnits: number): void {
+  const { inode, blockCount, firstBlock, tailBytes } = planned;
+  const content = inlineContent(inode);
+  const isChunked = inode.kind === 'external' && content === undefined;
+  let u = blockCount > 0 ? firstBlock : 0;
+  if (inode.kind === 'character' || inode.kind === 'block') u = inode.rdev;
+  // the block number's high half stays behind the chunk format; readers ignore it
+  if (isChunked) u = ((u & 0xffff0000) | chunksOf(inode.sizeBytes).format) >>> 0;
+  const layout = isChunked ? Layout.chunked : tailBytes > 0 ? Layout.inline : Layout.plain;
+  const fields = { layout, sizeBytes: storedSize(planned), u, ino, mtimeNanoseconds: inode.mtimeNanoseconds };
+  const tailAt = out.inode(planned, fields, sharedTableUnits);
+  const blocksAt = firstBlock * BLOCK_BYTES;
+  if (inode.kind === 'directory') {
+    out.directory(planned, tailAt);
+  } else if (inode.kind === 'symlink') {
+    out.text(inode.target, blockCount > 0 ? blocksAt : tailAt);
+  } else if (isChunked) {
+    // a table that found no place behind its inode fills its block, whatever its length: so the reference does
+    const count = blockCount > 0 ? BLOCK_BYTES / CHUNK_ENTRY_BYTES : chunksOf(inode.sizeBytes).count;
+    const at = blockCount > 0 ? blocksAt : tailAt;
+    for (let i = 0; i < count; i++) out.u32(CHUNK_HOLE, at + CHUNK_ENTRY_BYTES * i);
+  } else if (content !== undefined) {
+    out.bytes.set(content.subarray(0, content.length - tailBytes), blocksAt);
+    out.bytes.set(content.subarray(content.length - tailBytes), tailAt);
+  }
+}
