@@ -170,4 +170,4 @@ export function isSignature(text: string): boolean {
 
 const OBJECT_PATH = /^\/(?:[A-Za-z0-9_]+(?:\/[A-Za-z0-9_]+)*)?$/;
 /** Whether `text` may be a value of type `o`: a D-Bus object path. */
-export const isObjectPath = (text: string): boolean => OBJECT_PATH.test(text) && !text.endsWith('\n');
+export const isObjectPath = (text: string): boolean => OBJECT_PATH.test(text);
