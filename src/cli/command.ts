@@ -1,0 +1,90 @@
+/** What every command of ours has besides what commander knows: examples, and options whose value may be left out. */
+
+import { Command, type Help, InvalidArgumentError, Option } from 'commander';
+
+export interface Example {
+  /** Works as written; a test runs it. */
+  command: string;
+  explanation: string;
+}
+
+/**
+ * `report`: one result; `listing`: many, one for each line with --json-lines; `data`: stdout is bytes or text for another
+ * program, and there is no --json.
+ */
+export type OutputKind = 'report' | 'listing' | 'data';
+
+export interface CommandTexts {
+  /** One line, for lists of commands. */
+  summary: string;
+  /** Whole sentences. */
+  description: string;
+  examples: Example[];
+  output: OutputKind;
+}
+
+export class CliCommand extends Command {
+  readonly examples: Example[] = [];
+  outputKind: OutputKind = 'report';
+
+  override createCommand(name: string): CliCommand {
+    return new CliCommand(name);
+  }
+
+  /**
+   * An optional value is only ever given with `=`, as `--progress=json`: `--link SOURCE` must not take the source for its value.
+   * A bare option gets the empty value.
+   */
+  override parseOptions(args: string[]): { operands: string[]; unknown: string[] } {
+    const bare = new Set(this.options.filter((option) => option.optional).map((option) => option.long));
+    const end = args.includes('--') ? args.indexOf('--') : args.length;
+    return super.parseOptions(args.map((arg, i) => (i < end && bare.has(arg) ? `${arg}=` : arg)));
+  }
+}
+
+export function newCommand(name: string, { summary, description, examples, output }: CommandTexts): CliCommand {
+  const command = new CliCommand(name).summary(summary).description(description);
+  command.examples.push(...examples);
+  command.outputKind = output;
+  return command;
+}
+
+/** For `choices` that also hold for a value that is left out: `[mode]` gives `bareValue` then. */
+export function choiceOption(
+  flags: string,
+  description: string,
+  choices: readonly string[],
+  bareValue?: string,
+): Option {
+  const option = new Option(flags, `${description} (${choices.join(', ')})`);
+  return option.argParser((text) => {
+    const value = text === '' && bareValue !== undefined ? bareValue : text;
+    if (!choices.includes(value)) throw new InvalidArgumentError(`It is one of ${choices.join(', ')}.`);
+    return value;
+  });
+}
+
+/** Collects the values of an option that may be given several times. */
+export const repeatable = (value: string, previous: string[] | undefined): string[] => [...(previous ?? []), value];
+
+/** Parser of option values: a whole number from `min` to `max`. */
+export const wholeNumber =
+  (min: number, max: number = Number.MAX_SAFE_INTEGER) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (!/^-?\d+$/.test(text) || value < min || value > max)
+      throw new InvalidArgumentError(`It is a whole number${describeRange(min, max)}.`);
+    return value;
+  };
+
+const describeRange = (min: number, max: number): string =>
+  max === Number.MAX_SAFE_INTEGER ? `, at least ${min}` : ` from ${min} to ${max}`;
+
+/** How an option is written in help, man pages and documents: optional values with `=`. */
+export const optionTerm = (option: Option): string => option.flags.replace(/ \[(.*)\]$/, '[=$1]');
+
+export const helpStyle: Partial<Help> = { optionTerm };
+
+export function formatExamples(examples: Example[]): string {
+  return examples.map(({ command, explanation }) => `  ${explanation}\n    ${command}\n`).join('');
+}

@@ -1,0 +1,133 @@
+/** What a command works with: the repository asked for, stdout, progress, the signal to stop, the exit status. */
+
+import { ExitCode, UsageError } from '../errors.ts';
+import type { Progress } from '../progress.ts';
+import type { LockMode } from '../store/lock.ts';
+import type { Repository } from '../store/repository.ts';
+import type { OutputKind } from './command.ts';
+import { Interruption } from './interruption.ts';
+import { type Fields, jsonArray, jsonDocument, jsonLine, pickFields } from './json.ts';
+import { Output } from './output.ts';
+import { openProgressDisplay, type ProgressDisplay, type ProgressMode, type Terminal } from './progress-display.ts';
+import { type RepositoryChoice, repositoryPath } from './repository-path.ts';
+import { type ColorMode, type Painter, painter, wantsColor } from './terminal.ts';
+
+/** Options that every command takes, before or after its name. */
+export interface GlobalFlags extends RepositoryChoice {
+  json?: boolean;
+  jsonLines?: boolean;
+  quiet?: boolean;
+  progress: ProgressMode | false;
+  color: ColorMode;
+  lockTimeout: number;
+  jobs?: number;
+}
+
+const DEFAULT_FLAGS: GlobalFlags = { progress: 'auto', color: 'auto', lockTimeout: 300 };
+
+export interface OpenRepositoryOptions {
+  lock?: LockMode;
+  write?: boolean;
+  insecure?: boolean;
+  tolerant?: boolean;
+}
+
+/** How a listing is shown. */
+export interface Listing<T extends object> {
+  fields: Fields<T>;
+  /** All items at once, aligned; or each item as it comes. */
+  text: { table: (items: T[]) => string } | { each: (item: T) => string };
+}
+
+export class CliContext {
+  readonly interruption = new Interruption();
+  readonly output = new Output(process.stdout);
+  exitCode: number = ExitCode.ok;
+  flags: GlobalFlags = DEFAULT_FLAGS;
+  /** Paints for stdout. */
+  paint: Painter = painter(false);
+  #display: ProgressDisplay | undefined;
+
+  /** Called once the options are known, before the command runs. */
+  async configure(flags: GlobalFlags, outputKind: OutputKind): Promise<void> {
+    if (outputKind === 'data' && (flags.json || flags.jsonLines))
+      throw new UsageError('this command writes data to stdout and has no --json');
+    if (outputKind !== 'listing' && flags.jsonLines)
+      throw new UsageError('--json-lines goes with commands that list things, use --json');
+    this.flags = flags;
+    this.paint = painter(wantsColor(flags.color, process.stdout, process.env));
+    this.#display = await openProgressDisplay(stderrTerminal(flags.color), {
+      mode: flags.progress === false ? 'none' : flags.progress,
+      quiet: flags.quiet ?? false,
+      json: this.json,
+    });
+    this.interruption.listen(() => this.#display?.clear());
+  }
+
+  get json(): boolean {
+    return this.flags.json === true || this.flags.jsonLines === true;
+  }
+
+  get signal(): AbortSignal {
+    return this.interruption.signal;
+  }
+
+  get progress(): Progress {
+    return this.#openDisplay();
+  }
+
+  get repoPath(): string {
+    return repositoryPath(this.flags, process.env);
+  }
+
+  /** The caller disposes of it. */
+  async openRepository({ lock = 'shared', ...rest }: OpenRepositoryOptions = {}): Promise<Repository> {
+    const { openRepository } = await import('../store/repository.ts');
+    return openRepository(this.repoPath, {
+      lock,
+      ...rest,
+      lockTimeoutMs: this.flags.lockTimeout * 1000,
+      onLockWait: (message) => this.progress.warn(message),
+      signal: this.signal,
+    });
+  }
+
+  /** The result of a command: the named fields as JSON, or text. */
+  async report<T extends object>(report: T, fields: Fields<T>, text: (report: T) => string): Promise<void> {
+    this.clearProgress();
+    await this.output.write(this.json ? jsonDocument(pickFields(report, fields)) : text(report));
+  }
+
+  /** Many results; they are written as they come where the form allows it. */
+  async list<T extends object>(items: AsyncIterable<T> | Iterable<T>, { fields, text }: Listing<T>): Promise<void> {
+    this.clearProgress();
+    const picked = async function* () {
+      for await (const item of items) yield pickFields(item, fields);
+    };
+    if (this.flags.jsonLines) for await (const item of picked()) await this.output.write(jsonLine(item));
+    else if (this.json) for await (const chunk of jsonArray(picked())) await this.output.write(chunk);
+    else if ('each' in text) for await (const item of items) await this.output.write(text.each(item));
+    else {
+      const all: T[] = [];
+      for await (const item of items) all.push(item);
+      await this.output.write(text.table(all));
+    }
+  }
+
+  /** Before anything else is written to the terminal. */
+  clearProgress(): void {
+    this.#display?.clear();
+  }
+
+  #openDisplay(): ProgressDisplay {
+    if (this.#display === undefined) throw new Error('the command line was not read yet');
+    return this.#display;
+  }
+}
+
+const stderrTerminal = (color: ColorMode): Terminal => ({
+  isTerminal: process.stderr.isTTY === true,
+  columns: () => process.stderr.columns ?? 80,
+  write: (text) => process.stderr.write(text),
+  paint: painter(wantsColor(color, process.stderr, process.env)),
+});

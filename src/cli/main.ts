@@ -1,0 +1,45 @@
+/** Reads the command line, runs the command, and turns whatever happened into output and an exit status. */
+
+import { CommanderError } from 'commander';
+import { CliContext } from './context.ts';
+import { ClosedOutput } from './output.ts';
+import { buildProgram } from './program.ts';
+
+/** Ends the process. @param args without program and script */
+export async function main(args: string[]): Promise<never> {
+  const cli = new CliContext();
+  process.exit(await run(cli, args));
+}
+
+async function run(cli: CliContext, args: string[]): Promise<number> {
+  try {
+    const program = await buildProgram(cli, args);
+    await program.parseAsync(args, { from: 'user' });
+    cli.clearProgress();
+    await cli.output.flush();
+    return cli.interruption.reason?.exitCode ?? cli.exitCode;
+  } catch (error) {
+    cli.clearProgress();
+    if (error instanceof ClosedOutput) return 0;
+    if (error instanceof CommanderError && error.exitCode === 0) return 0; // help and version are no failures
+    // Whatever broke while the work was being stopped broke because of that.
+    return explain(cli.interruption.reason ?? error, wantsJson(args));
+  }
+}
+
+async function explain(error: unknown, json: boolean): Promise<number> {
+  const { explainFailure, failureAsJson, formatFailure } = await import('./errors.ts');
+  const failure = explainFailure(error);
+  // commander has written the help that stands for this message
+  if (!(error instanceof CommanderError && error.code === 'commander.help'))
+    await new Promise<void>((resolve) =>
+      process.stderr.write(json ? failureAsJson(failure) : formatFailure(failure), () => resolve()),
+    );
+  return failure.exitCode;
+}
+
+/** Asked of the raw arguments, because it also holds when they cannot be parsed. */
+function wantsJson(args: string[]): boolean {
+  const options = args.includes('--') ? args.slice(0, args.indexOf('--')) : args;
+  return options.includes('--json') || options.includes('--json-lines');
+}
