@@ -27,7 +27,7 @@ const debian = (program: string, name: string): Peer => ({
 });
 const inChroot = (program: string, name: string): Peer => ({
   program: join(CHROOT_DIRECTORY, 'usr/bin', program),
-  origin: `Debian package ${name} of forky, in the chroot that scripts/ci-peers.sh makes`,
+  origin: `Debian package ${name} of forky, by scripts/ci-peers.sh`,
   needsRoot: true, // to enter a chroot
 });
 
@@ -53,22 +53,23 @@ const PEERS = {
   flatpak: inChroot('flatpak', 'flatpak'),
   cfsctl: {
     program: join(PEERS_DIRECTORY, 'cfsctl/bin/cfsctl'),
-    origin: 'crate composefs-ctl, which scripts/ci-peers.sh builds',
+    origin: 'crate composefs-ctl, by scripts/ci-peers.sh',
   },
   kernel: {
     program: join(KERNEL_DIRECTORY, 'vmlinuz'),
-    origin: 'Debian package linux-image-cloud-amd64 of trixie, unpacked by scripts/ci-peers.sh',
+    origin: 'Debian package linux-image-cloud-amd64 of trixie, by scripts/ci-peers.sh',
   },
   busybox: {
     program: join(KERNEL_DIRECTORY, 'busybox'),
-    origin: 'Debian package busybox-static, unpacked by scripts/ci-peers.sh',
+    origin: 'Debian package busybox-static, by scripts/ci-peers.sh',
   },
   /** No program: the right to mount, to chown and to enter namespaces. */
-  root: { program: '/', origin: 'run as root', needsRoot: true },
+  root: { program: '/', origin: '', needsRoot: true },
 } as const satisfies Record<string, Peer>;
 
 export type PeerName = keyof typeof PEERS;
 
+const IS_ROOT = process.getuid?.() === 0;
 const SEARCH_PATH = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'].filter(
   (folder) => folder !== '',
 );
@@ -76,7 +77,7 @@ const SEARCH_PATH = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', 
 /** Path of the program, or undefined where it is missing or of no use to this user. */
 export function findPeer(name: PeerName): string | undefined {
   const peer: Peer = PEERS[name];
-  if (peer.needsRoot && process.getuid?.() !== 0) return undefined;
+  if (peer.needsRoot && !IS_ROOT) return undefined;
   const candidates = peer.program.startsWith('/')
     ? [peer.program]
     : SEARCH_PATH.map((folder) => join(folder, peer.program));
@@ -97,7 +98,7 @@ export function describeWithPeers(title: string, needed: readonly PeerName[], bo
     describe(title, body);
     return;
   }
-  const note = missing.map(describeMissing).join('; ');
+  const note = [...new Set(missing.map(describeMissing))].join('; ');
   describe(title, () => {
     test(note, (context) => {
       if (process.env.CFS_OSTREE_REQUIRE_PEERS === '1') throw new Error(note);
@@ -108,7 +109,7 @@ export function describeWithPeers(title: string, needed: readonly PeerName[], bo
 
 function describeMissing(name: PeerName): string {
   const peer: Peer = PEERS[name];
-  return `needs ${name} (${peer.origin}${peer.needsRoot && name !== 'root' ? ', run as root' : ''})`;
+  return peer.needsRoot && !IS_ROOT ? 'needs root' : `needs ${name} (${peer.origin})`;
 }
 
 function isReadable(path: string): boolean {
