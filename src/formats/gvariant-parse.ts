@@ -197,7 +197,8 @@ class Parser {
     if (start === end) return null;
     if (element.fixedBytes !== 0) return this.#value(element, start, end, depth + 1);
     if (this.#bytes[end - 1] !== 0) this.#fail(end - 1, 'maybe without a zero byte at its end');
-    return this.#value(element, start, end - 1, depth + 1);
+    const value = this.#value(element, start, end - 1, depth + 1);
+    return element.kind === 'maybe' ? [value] : value;
   }
 
   #variant(start: number, end: number, depth: number): GvVariant {

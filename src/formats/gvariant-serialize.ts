@@ -46,9 +46,7 @@ function writeValue(target: Target, type: GvType, value: GvValue): void {
       writeTuple(target, type, value);
       break;
     case 'maybe':
-      if (value === null) break;
-      writeValue(target, type.element, value);
-      if (type.element.fixedBytes === 0) target.writer.zeros(1);
+      if (value !== null) writeJust(target, type, value);
       break;
     case 'variant':
       writeVariant(target, type, value);
@@ -126,6 +124,13 @@ function writeVariant(target: Target, type: GvType, value: GvValue): void {
   writeValue(target, parseType(value.type), value.value);
   target.writer.zeros(1);
   target.writer.append(encoder.encode(value.type));
+}
+
+function writeJust(target: Target, type: ElementType, value: GvValue): void {
+  const { element } = type;
+  if (element.kind === 'maybe' && !(Array.isArray(value) && value.length === 1)) refuse(type, value);
+  writeValue(target, element, element.kind === 'maybe' ? (value as GvValue[])[0] : value);
+  if (element.fixedBytes === 0) target.writer.zeros(1);
 }
 
 const isVariant = (value: GvValue): value is GvVariant =>

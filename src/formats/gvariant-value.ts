@@ -7,7 +7,8 @@ export interface GvVariant {
 }
 /**
  * b → boolean; y n q i u h d → number; x t → bigint; s o g → string; ay → Uint8Array; other arrays, tuples and dictionary
- * entries → array (a dictionary is an array of [key, value] in stored order); v → GvVariant; maybe → value or null.
+ * entries → array (a dictionary is an array of [key, value] in stored order); v → GvVariant; maybe → value or null, and a Just
+ * that holds a maybe → [value].
  */
 export type GvValue = boolean | number | bigint | string | Uint8Array | null | GvVariant | GvValue[];
 
