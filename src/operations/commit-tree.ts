@@ -4,10 +4,13 @@ import { LimitError, type Where } from '../errors.ts';
 import type { ByteString } from '../formats/byte-string.ts';
 import type { Checksum, ObjectId } from '../formats/ids.ts';
 import { objectRelativePath } from '../formats/ids.ts';
+import type { Commit } from '../formats/ostree/commit.ts';
 import { isSymlink } from '../formats/ostree/file-header.ts';
 import { MAX_TREE_DEPTH, MAX_TREE_PATHS } from '../formats/ostree/limits.ts';
 import type { Directory, Leaf } from '../formats/tree.ts';
 import type { CommitObjects, StoredFile } from './commit-reader.ts';
+
+export type TreeRoots = Pick<Commit, 'rootDirtree' | 'rootDirmeta'>;
 
 /** Turns one file object into a leaf; asked once for each checksum. */
 export type LeafMaker = (checksum: Checksum, file: StoredFile) => Leaf;
@@ -39,10 +42,10 @@ export const composefsLeaf: LeafMaker = (_checksum, { header, sizeBytes, inline,
  */
 export function treeOfCommit(
   objects: CommitObjects,
+  { rootDirtree, rootDirmeta }: TreeRoots = objects.commit(),
   makeLeaf: LeafMaker = composefsLeaf,
   sharing: 'hard-links' | 'separate-inodes' = 'hard-links',
 ): Directory {
-  const { rootDirtree, rootDirmeta } = objects.commit();
   const leaves = new Map<Checksum, Leaf>();
   const leafOf = (checksum: Checksum): Leaf => {
     const known = leaves.get(checksum);

@@ -8,10 +8,42 @@ import { addLibostreeDirectories } from '../formats/libostree-tree.ts';
 import { composefsDigest } from '../formats/ostree/commit.ts';
 import { nodeHashing } from '../native.ts';
 import type { CommitObjects } from './commit-reader.ts';
-import { composefsLeaf, treeOfCommit } from './commit-tree.ts';
+import { composefsLeaf, type LeafMaker, type TreeRoots, treeOfCommit } from './commit-tree.ts';
 
 /** Finds the sha256 fs-verity digest of an external file's content. */
 export type ContentDigest = (checksum: Checksum, object: ObjectId) => ObjectId | undefined;
+
+/**
+ * The digest of the image that libostree makes of a tree: version 0, an inode for each path, nothing inlined.
+ * @returns undefined when the digest of some file's content is not at hand
+ */
+export function computeComposefsDigest(
+  objects: CommitObjects,
+  roots: TreeRoots,
+  contentDigest: ContentDigest,
+): Uint8Array | undefined {
+  let complete = true;
+  const makeLeaf: LeafMaker = (checksum, file) => {
+    const leaf = composefsLeaf(checksum, file);
+    if (leaf.kind !== 'external' && (leaf.kind !== 'file' || leaf.content.length === 0)) return leaf;
+    const digest =
+      leaf.kind === 'file'
+        ? objectIdFromBytes(nodeHashing.fsVerity('sha256', leaf.content))
+        : contentDigest(checksum, leaf.digest as ObjectId);
+    if (digest === undefined) complete = false;
+    const { permissions, uid, gid, mtimeSeconds, mtimeNanoseconds, xattrs } = leaf;
+    return {
+      ...{ kind: 'external', permissions, uid, gid, mtimeSeconds, mtimeNanoseconds, xattrs },
+      sizeBytes: file.sizeBytes,
+      payload: `${checksum.slice(0, 2)}/${checksum.slice(2)}.file` as ByteString,
+      digest,
+    };
+  };
+  const root = treeOfCommit(objects, roots, makeLeaf, 'separate-inodes');
+  if (!complete) return undefined;
+  addLibostreeDirectories(root);
+  return nodeHashing.fsVerity('sha256', serializeErofs(root, { version: 0, algorithm: 'sha256' }));
+}
 
 /**
  * Compares the digest that the commit carries with the image libostree would make of it.
@@ -19,35 +51,13 @@ export type ContentDigest = (checksum: Checksum, object: ObjectId) => ObjectId |
  * @throws UntrustedError when they differ
  */
 export function verifyComposefsDigest(objects: CommitObjects, contentDigest: ContentDigest): 'match' | 'absent' | 'unknown' {
-  const expected = composefsDigest(objects.commit());
+  const commit = objects.commit();
+  const expected = composefsDigest(commit);
   if (expected === undefined) return 'absent';
-  let complete = true;
-  const root = treeOfCommit(
-    objects,
-    (checksum, file) => {
-      const leaf = composefsLeaf(checksum, file);
-      if (leaf.kind !== 'external' && (leaf.kind !== 'file' || leaf.content.length === 0)) return leaf;
-      const digest =
-        leaf.kind === 'file'
-          ? objectIdFromBytes(nodeHashing.fsVerity('sha256', leaf.content))
-          : contentDigest(checksum, leaf.digest as ObjectId);
-      if (digest === undefined) complete = false;
-      const { permissions, uid, gid, mtimeSeconds, mtimeNanoseconds, xattrs } = leaf;
-      return {
-        ...{ kind: 'external', permissions, uid, gid, mtimeSeconds, mtimeNanoseconds, xattrs },
-        sizeBytes: file.sizeBytes,
-        payload: `${checksum.slice(0, 2)}/${checksum.slice(2)}.file` as ByteString,
-        digest,
-      };
-    },
-    'separate-inodes',
-  );
-  if (!complete) return 'unknown';
-  addLibostreeDirectories(root);
-  const image = serializeErofs(root, { version: 0, algorithm: 'sha256' });
-  const actual = toHex(nodeHashing.fsVerity('sha256', image));
-  if (actual !== toHex(expected))
-    throw new UntrustedError(`the tree has composefs digest ${actual}, the commit promises ${toHex(expected)}`, {
+  const actual = computeComposefsDigest(objects, commit, contentDigest);
+  if (actual === undefined) return 'unknown';
+  if (toHex(actual) !== toHex(expected))
+    throw new UntrustedError(`the tree has composefs digest ${toHex(actual)}, the commit promises ${toHex(expected)}`, {
       ...objects.where,
       object: `${objects.map.commit}.commit`,
       field: 'ostree.composefs.digest.v0',

@@ -1,9 +1,10 @@
 /** Batches file objects for the addon's ingest threads. */
 
-import type { FileBody } from '../formats/file-body.ts';
-import { type Checksum, idToBytes } from '../formats/ids.ts';
-import type { IngestBatch, Ingest as NativeEngine, NativeAddon } from '../native.ts';
-import type { FileIngest, IngestedFile, IngestOptions } from './ingest.ts';
+import type { FileBody, RepositoryMode } from '../formats/file-body.ts';
+import { type Checksum, checksumFromBytes, digestBytes, idToBytes } from '../formats/ids.ts';
+import { type FileHeader, serializeContentHeader } from '../formats/ostree/file-header.ts';
+import { type IngestBatch, IngestHow, IngestStatus, type NativeAddon } from '../native.ts';
+import type { AdoptedFile, FileIngest, IngestedFile, IngestOptions, LinkMode } from './ingest.ts';
 import { refusalError } from './ingest-errors.ts';
 import type { Repository } from './repository.ts';
 
@@ -12,35 +13,43 @@ const BATCH_OBJECTS = 32;
 /** A batch goes out early when it holds this much: large bodies should not wait for small ones. */
 const BATCH_BYTES = 1 << 20;
 
-interface Waiting<Body> {
-  checksum: Checksum;
-  body: Body;
+interface Waiting<Item> {
+  item: Item;
   resolve(file: IngestedFile): void;
   reject(error: unknown): void;
 }
-
-type ArchiveBody = Extract<FileBody, { form: 'archive' }>;
-type LocalBody = Extract<FileBody, { form: 'local' }>;
+interface Wanted<Body> {
+  checksum: Checksum;
+  body: Body;
+}
+type ArchiveItem = Wanted<Extract<FileBody, { form: 'archive' }>>;
+type LocalItem = Wanted<Extract<FileBody, { form: 'local' }>>;
+interface AdoptItem {
+  path: string;
+  header: FileHeader;
+}
 
 export class NativeIngest implements FileIngest {
-  readonly #engine: NativeEngine;
-  readonly #repo: Repository;
-  readonly #link: 'none' | 'reflink' | 'hard';
-  #archive: Waiting<ArchiveBody>[] = [];
-  #archiveBytes = 0;
-  #local: Waiting<LocalBody>[] = [];
-  #flushScheduled = false;
+  readonly #engine: InstanceType<NativeAddon['Ingest']>;
+  readonly #objectsRoot: string;
+  readonly #idBytes: number;
+  readonly #link: LinkMode;
+  readonly #archive = new Batcher<ArchiveItem>((items) => this.#sendArchive(items));
+  /** A source has one mode, so one batch has, too. */
+  readonly #local = new Map<RepositoryMode, Batcher<LocalItem>>();
+  readonly #adopt = new Batcher<AdoptItem>((items) => this.#sendAdopt(items));
   #bytesWritten = 0;
 
-  constructor(native: NativeAddon, repo: Repository, { link = 'none', alsoSha256 = false, threads = 0 }: IngestOptions) {
-    this.#repo = repo;
+  constructor(native: NativeAddon, repo: Repository, { link = 'none', alsoSha256 = false, threads }: IngestOptions) {
+    this.#objectsRoot = repo.objects.root;
+    this.#idBytes = digestBytes(repo.algorithm);
     this.#link = link;
     this.#engine = new native.Ingest({
       objectsPath: repo.objects.root,
       algorithm: repo.algorithm,
       secure: repo.secure,
-      threads,
       alsoSha256,
+      ...(threads === undefined ? {} : { threads }),
     });
   }
 
@@ -50,113 +59,137 @@ export class NativeIngest implements FileIngest {
 
   add(checksum: Checksum, body: FileBody): Promise<IngestedFile> {
     if (body.form === 'archive-chunks') return this.#addChunks(checksum, body.chunks);
-    return new Promise((resolve, reject) => {
-      if (body.form === 'archive') {
-        this.#archive.push({ checksum, body, resolve, reject });
-        this.#archiveBytes += body.bytes.length;
-        if (this.#archive.length >= BATCH_OBJECTS || this.#archiveBytes >= BATCH_BYTES) this.#flushArchive();
-        else this.#scheduleFlush();
-      } else {
-        this.#local.push({ checksum, body, resolve, reject });
-        if (this.#local.length >= BATCH_OBJECTS) this.#flushLocal();
-        else this.#scheduleFlush();
-      }
-    });
+    if (body.form === 'archive') return this.#archive.add({ checksum, body }, body.bytes.length);
+    let batcher = this.#local.get(body.mode);
+    if (batcher === undefined) {
+      batcher = new Batcher((items) => this.#sendLocal(body.mode, items));
+      this.#local.set(body.mode, batcher);
+    }
+    return batcher.add({ checksum, body }, 0);
+  }
+
+  adopt(path: string, header: FileHeader): Promise<AdoptedFile> {
+    return this.#adopt.add({ path, header }, 0) as Promise<AdoptedFile>;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#engine.close();
   }
 
-  /** What is there at the end of this turn of the event loop goes out: waiting longer could wait for ever. */
-  #scheduleFlush(): void {
-    if (this.#flushScheduled) return;
-    this.#flushScheduled = true;
-    setImmediate(() => {
-      this.#flushScheduled = false;
-      if (this.#archive.length > 0) this.#flushArchive();
-      if (this.#local.length > 0) this.#flushLocal();
+  async #sendArchive(items: ArchiveItem[]): Promise<Outcome[]> {
+    const bodies = items.map(({ body }) => body.bytes);
+    const batch = await this.#engine.archive(bodies, concatChecksums(items));
+    return items.map(({ checksum, body }, i) => this.#outcome(batch, i, checksum, body));
+  }
+
+  async #sendLocal(mode: RepositoryMode, items: LocalItem[]): Promise<Outcome[]> {
+    const batch = await this.#engine.local(
+      items.map(({ body }) => body.path),
+      concatChecksums(items),
+      {
+        mode,
+        link: this.#link,
+        ...(mode === 'bare-split-xattrs' ? { xattrsPaths: items.map(({ body }) => body.xattrsPath ?? '') } : {}),
+      },
+    );
+    return items.map(({ checksum, body }, i) => this.#outcome(batch, i, checksum, body));
+  }
+
+  async #sendAdopt(items: AdoptItem[]): Promise<Outcome[]> {
+    const batch = await this.#engine.adopt(
+      items.map(({ path }) => path),
+      items.map(({ header }) => serializeContentHeader(header)),
+    );
+    return items.map(({ path }, i) => {
+      const found = (batch.checksums as Uint8Array).subarray(32 * i, 32 * (i + 1));
+      const checksum = checksumFromBytes(found);
+      const outcome = this.#outcome(batch, i, checksum, { form: 'local', path, mode: 'bare' });
+      return 'error' in outcome ? outcome : { file: { ...outcome.file, checksum } as AdoptedFile };
     });
-  }
-
-  #flushArchive(): void {
-    const batch = this.#archive;
-    this.#archive = [];
-    this.#archiveBytes = 0;
-    this.#settle(
-      batch,
-      this.#engine.archive(
-        batch.map((item) => item.body.bytes),
-        concatChecksums(batch),
-      ),
-    );
-  }
-
-  #flushLocal(): void {
-    const batch = this.#local;
-    this.#local = [];
-    this.#settle(
-      batch,
-      this.#engine.local(
-        batch.map(({ body }) => ({ path: body.path, mode: body.mode, xattrsPath: body.xattrsPath })),
-        concatChecksums(batch),
-        this.#link,
-      ),
-    );
-  }
-
-  #settle(batch: Waiting<ArchiveBody | LocalBody>[], done: Promise<IngestBatch>): void {
-    done.then(
-      (result) => {
-        for (let i = 0; i < batch.length; i++) {
-          const { checksum, body, resolve, reject } = batch[i];
-          if (result.status[i] < FIRST_REFUSAL) resolve(this.#take(result, i));
-          else
-            refusalError(this.#repo, result, i, checksum, body).then(reject, reject);
-        }
-      },
-      (error: unknown) => {
-        for (const { reject } of batch) reject(error);
-      },
-    );
   }
 
   async #addChunks(checksum: Checksum, chunks: AsyncIterable<Uint8Array>): Promise<IngestedFile> {
     const stream = this.#engine.stream(idToBytes(checksum));
-    let result: IngestBatch;
     try {
-      for await (const chunk of chunks) await stream.write(chunk);
-      result = await stream.end();
-    } catch (error) {
+      for await (const chunk of chunks) if (!(await stream.write(chunk))) break;
+      const outcome = this.#outcome(await stream.end(), 0, checksum, { form: 'archive-chunks', chunks });
+      if ('error' in outcome) throw outcome.error;
+      return outcome.file;
+    } finally {
       stream.abort();
-      throw error;
     }
-    if (result.status[0] >= FIRST_REFUSAL)
-      throw await refusalError(this.#repo, result, 0, checksum, { form: 'archive-chunks', chunks });
-    return this.#take(result, 0);
   }
 
-  #take(result: IngestBatch, i: number): IngestedFile {
-    const status = result.status[i];
-    const isExternal = status !== 0;
-    const idBytes = result.ids.length / result.status.length;
-    const sizeBytes = result.sizes[i];
-    if (status === 1) this.#bytesWritten += sizeBytes;
-    return {
-      data: result.data.subarray(result.dataOffsets[i], result.dataOffsets[i + 1]),
-      object: isExternal ? result.ids.subarray(i * idBytes, (i + 1) * idBytes) : undefined,
+  #outcome(batch: IngestBatch, i: number, checksum: Checksum, body: FileBody): Outcome {
+    const status = batch.status[i];
+    if (status >= FIRST_REFUSAL) return { error: refusalError(batch, i, checksum, body, this.#objectsRoot) };
+    const sizeBytes = batch.sizes[i];
+    if (batch.how[i] === IngestHow.written) this.#bytesWritten += sizeBytes;
+    const file: IngestedFile = {
+      data: batch.data.subarray(batch.dataOffsets[i], batch.dataOffsets[i + 1]),
       sizeBytes,
-      isNew: status === 1,
-      sha256Digest: result.sha256Ids && sizeBytes > 0 ? result.sha256Ids.subarray(i * 32, (i + 1) * 32) : undefined,
+      isNew: status === IngestStatus.new,
     };
+    if (status !== IngestStatus.inline) file.object = batch.ids.subarray(i * this.#idBytes, (i + 1) * this.#idBytes);
+    if (batch.sha256Ids !== undefined && sizeBytes > 0) file.sha256Digest = batch.sha256Ids.subarray(i * 32, (i + 1) * 32);
+    return { file };
   }
 }
 
-/** Status codes below are successes (native/index.d.ts). */
+/** Statuses below are successes (native/ingest-status.h). */
 const FIRST_REFUSAL = 16;
 
-function concatChecksums(batch: Waiting<unknown>[]): Uint8Array {
-  const all = new Uint8Array(32 * batch.length);
-  for (let i = 0; i < batch.length; i++) all.set(idToBytes(batch[i].checksum), 32 * i);
+type Outcome = { file: IngestedFile } | { error: unknown };
+
+/** Collects items of one kind until a batch is worth a call. */
+class Batcher<Item> {
+  readonly #send: (items: Item[]) => Promise<Outcome[]>;
+  #waiting: Waiting<Item>[] = [];
+  #bytes = 0;
+  #isFlushScheduled = false;
+
+  constructor(send: (items: Item[]) => Promise<Outcome[]>) {
+    this.#send = send;
+  }
+
+  add(item: Item, bytes: number): Promise<IngestedFile> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ item, resolve, reject });
+      this.#bytes += bytes;
+      if (this.#waiting.length >= BATCH_OBJECTS || this.#bytes >= BATCH_BYTES) void this.#flush();
+      else this.#scheduleFlush();
+    });
+  }
+
+  /** What is there at the end of this turn of the event loop goes out: waiting longer could wait for ever. */
+  #scheduleFlush(): void {
+    if (this.#isFlushScheduled) return;
+    this.#isFlushScheduled = true;
+    setImmediate(() => {
+      this.#isFlushScheduled = false;
+      if (this.#waiting.length > 0) void this.#flush();
+    });
+  }
+
+  async #flush(): Promise<void> {
+    const batch = this.#waiting;
+    this.#waiting = [];
+    this.#bytes = 0;
+    try {
+      const outcomes = await this.#send(batch.map(({ item }) => item));
+      for (let i = 0; i < batch.length; i++) {
+        const outcome = outcomes[i];
+        if ('file' in outcome) batch[i].resolve(outcome.file);
+        else batch[i].reject(outcome.error);
+      }
+    } catch (error) {
+      for (const { reject } of batch) reject(error);
+    }
+  }
+}
+
+function concatChecksums(items: Array<{ checksum: Checksum }>): Uint8Array {
+  const all = new Uint8Array(32 * items.length);
+  for (let i = 0; i < items.length; i++) all.set(idToBytes(items[i].checksum), 32 * i);
   return all;
 }

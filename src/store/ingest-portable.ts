@@ -1,16 +1,23 @@
 /** Ingest without the addon: one object at a time through Node's own zlib and crypto, fsync per file, insecure repositories only. */
 
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { createInflateRaw } from 'node:zlib';
 import { AddonNeededError, DigestMismatchError, FormatError, SourceError, type Where } from '../errors.ts';
 import type { FileBody } from '../formats/file-body.ts';
 import { FsVerityHasher } from '../formats/fs-verity.ts';
 import { type Checksum, inlineContentMax, objectIdFromBytes } from '../formats/ids.ts';
-import { isSymlink, parseArchiveHeader, serializeContentHeader } from '../formats/ostree/file-header.ts';
+import {
+  type FileHeader,
+  isSymlink,
+  parseArchiveHeader,
+  serializeArchiveHeader,
+  serializeContentHeader,
+} from '../formats/ostree/file-header.ts';
 import { MAX_HEADER_BYTES } from '../formats/ostree/limits.ts';
-import type { FileIngest, IngestedFile, IngestOptions } from './ingest.ts';
+import type { AdoptedFile, FileIngest, IngestedFile, IngestOptions } from './ingest.ts';
 import type { Repository } from './repository.ts';
 
 /** Length word and padding in front of the header variant (ostree content stream). */
@@ -45,6 +52,16 @@ export class PortableIngest implements FileIngest {
     return this.#addArchive(checksum, readLocal(body.path), where);
   }
 
+  async adopt(path: string, header: FileHeader): Promise<AdoptedFile> {
+    const where = { file: path };
+    const { size } = await stat(path).catch((error: unknown) => {
+      throw new SourceError('cannot be read', where, { cause: error });
+    });
+    const hash = createHash('sha256').update(serializeContentHeader(header));
+    const file = await this.#store(serializeArchiveHeader(header, size), exactly(readLocal(path), size, where), size, hash);
+    return { ...file, checksum: hash.digest('hex') as Checksum };
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {}
 
   async #addArchive(
@@ -57,16 +74,26 @@ export class PortableIngest implements FileIngest {
     const hash = createHash('sha256').update(serializeContentHeader(header));
     const after = joined(head.subarray(headerBytes), rest);
     const content = isSymlink(header) ? expectNothing(after, where) : inflate(after, sizeBytes, where);
-    const verify = () => {
+    return this.#store(head.slice(0, headerBytes), content, sizeBytes, hash, () => {
       const actual = hash.digest('hex');
       if (actual !== checksum) throw new DigestMismatchError(checksum, actual, where);
-    };
+    });
+  }
+
+  /** Content of exactly `sizeBytes`, hashed on the way; nothing gets a name before `verify` has agreed. */
+  async #store(
+    header: Uint8Array,
+    content: AsyncIterable<Uint8Array>,
+    sizeBytes: number,
+    hash: Hash,
+    verify: () => void = () => {},
+  ): Promise<IngestedFile> {
     const sha256Verity = this.#alsoSha256 ? new FsVerityHasher('sha256') : undefined;
     const sha256Digest = () => (sizeBytes > 0 ? sha256Verity?.digest() : undefined);
     if (sizeBytes <= inlineContentMax(this.#repo.algorithm)) {
-      const data = new Uint8Array(headerBytes + sizeBytes);
-      data.set(head.subarray(0, headerBytes));
-      let at = headerBytes;
+      const data = new Uint8Array(header.length + sizeBytes);
+      data.set(header);
+      let at = header.length;
       for await (const chunk of content) {
         data.set(chunk, at);
         at += chunk.length;
@@ -88,8 +115,19 @@ export class PortableIngest implements FileIngest {
     const object = verity.digest();
     const isNew = await temporary.publish(objectIdFromBytes(object));
     if (isNew) this.#bytesWritten += sizeBytes;
-    return { data: head.slice(0, headerBytes), object, sizeBytes, isNew, sha256Digest: sha256Digest() };
+    return { data: header, object, sizeBytes, isNew, sha256Digest: sha256Digest() };
   }
+}
+
+/** A file on disk may change while it is read. */
+async function* exactly(content: AsyncIterable<Uint8Array>, sizeBytes: number, where: Where): AsyncGenerator<Uint8Array> {
+  let total = 0;
+  for await (const chunk of content) {
+    total += chunk.length;
+    if (total > sizeBytes) break;
+    yield chunk;
+  }
+  if (total !== sizeBytes) throw new FormatError('changed while it was read', where);
 }
 
 async function* readLocal(path: string): AsyncGenerator<Uint8Array> {

@@ -6,6 +6,7 @@
 
 import type { FileBody } from '../formats/file-body.ts';
 import type { Checksum } from '../formats/ids.ts';
+import type { FileHeader } from '../formats/ostree/file-header.ts';
 import { native } from '../native.ts';
 import { NativeIngest } from './ingest-native.ts';
 import { PortableIngest } from './ingest-portable.ts';
@@ -21,6 +22,10 @@ export interface IngestedFile {
   isNew: boolean;
   /** fs-verity sha256 digest of the content, where it was asked for and the content is not empty. */
   sha256Digest?: Uint8Array;
+}
+
+export interface AdoptedFile extends IngestedFile {
+  checksum: Checksum;
 }
 
 export type LinkMode = 'none' | 'reflink' | 'hard';
@@ -41,6 +46,11 @@ export interface FileIngest extends AsyncDisposable {
    * SourceError when a local source cannot be read
    */
   add(checksum: Checksum, body: FileBody): Promise<IngestedFile>;
+  /**
+   * Takes a regular file on disk that has no checksum yet, as content under this header.
+   * @throws FormatError when it is no regular file; SourceError when it cannot be read
+   */
+  adopt(path: string, header: FileHeader): Promise<AdoptedFile>;
   /** Bytes of content written to the store so far. */
   readonly bytesWritten: number;
 }

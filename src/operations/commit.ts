@@ -1,0 +1,273 @@
+/** Makes a new ostree commit of a directory or of a dumpfile's tree, with the id that `ostree commit` gives it. */
+
+import { MissingObjectError, type Where } from '../errors.ts';
+import { CommitMapBuilder } from '../formats/commit-map-builder.ts';
+import { CommitMap } from '../formats/commit-map.ts';
+import { type Checksum, checksumFromBytes, idToBytes, inlineContentMax, type ObjectId, objectIdFromBytes } from '../formats/ids.ts';
+import { type Commit, serializeCommit } from '../formats/ostree/commit.ts';
+import { serializeDirmeta } from '../formats/ostree/dirmeta.ts';
+import { serializeDirtree } from '../formats/ostree/dirtree.ts';
+import { type FileHeader, isSymlink, serializeArchiveHeader, serializeContentHeader } from '../formats/ostree/file-header.ts';
+import { glibDictionaryOrder } from '../formats/ostree/glib-dictionary.ts';
+import { validateRefName } from '../formats/ostree/refs.ts';
+import type { Directory } from '../formats/tree.ts';
+import { nodeHashing } from '../native.ts';
+import { type Progress, silentProgress } from '../progress.ts';
+import { type FileIngest, openIngest } from '../store/ingest.ts';
+import { commitStreamName, ostreeRefPath } from '../store/ostree-refs.ts';
+import { publish } from '../store/publish.ts';
+import type { Repository } from '../store/repository.ts';
+import { appendToSideIndex } from '../store/side-index.ts';
+import { CommitObjects, findCommit } from './commit-reader.ts';
+import { storeCommitMap } from './commit-stream.ts';
+import { computeComposefsDigest } from './composefs-digest.ts';
+import { findRef, resolveCommit } from './resolve-name.ts';
+import { type CommitModifier, type DirectoryToCommit, type FileToCommit, scanDirectory, scanTree } from './scan-directory.ts';
+
+export interface CommitOptions extends CommitModifier {
+  branch: string;
+  subject?: string;
+  body?: string;
+  /** A stored commit, or `none`; default: what the branch points to. */
+  parent?: string;
+  /** Seconds since the epoch; default: now. */
+  timestampSeconds?: bigint;
+  /** Text values added in this order. */
+  metadata?: Array<[key: string, value: string]>;
+  generateComposefsMetadata?: boolean;
+  jobs?: number;
+  signal?: AbortSignal;
+  progress?: Progress;
+}
+
+export interface CommitResult {
+  commit: Checksum;
+  ref: string;
+  parent?: Checksum;
+  /** Distinct file objects, and the bytes of their content. */
+  files: number;
+  sizeBytes: number;
+}
+
+type MetadataValue = Commit['metadata'][number][1];
+
+/** Files that are handed to ingest at the same time. */
+const IN_FLIGHT = 128;
+
+export async function commitTree(
+  repo: Repository,
+  input: { directory: string } | { tree: Directory },
+  options: CommitOptions,
+): Promise<CommitResult> {
+  const { branch, signal } = options;
+  validateRefName(branch, { field: '--branch' });
+  await repo.requireWritable();
+  const parent = await findParent(repo, options);
+  const root =
+    'directory' in input
+      ? await scanDirectory(input.directory, options, signal)
+      : scanTree(input.tree, options, (file) => {
+          const { digest } = file as { digest?: ObjectId };
+          if (digest === undefined) throw new MissingObjectError('the dumpfile does not say which object its content is');
+          return repo.objects.path(digest);
+        });
+
+  const builder = new CommitMapBuilder(repo.algorithm);
+  const contents = new ContentCommitter(repo, builder, options);
+  await contents.addAll(collectFiles(root));
+  const rootIds = addDirectories(builder, root, contents.checksums);
+  const commit: Commit = {
+    metadata: [
+      ...(options.metadata ?? []).map(([key, value]): Commit['metadata'][number] => [key, { type: 's', value }]),
+      ['ostree.ref-binding', { type: 'as', value: [branch] }],
+    ],
+    ...(parent === undefined ? {} : { parent }),
+    subject: options.subject ?? '',
+    body: options.body ?? '',
+    timestampSeconds: options.timestampSeconds ?? BigInt(Math.floor(Date.now() / 1000)),
+    ...rootIds,
+  };
+  if (options.generateComposefsMetadata) addComposefsMetadata(commit, repo, builder, contents.sha256Digests);
+  const checksum = addObject(builder, serializeCommit(commit));
+
+  signal?.throwIfAborted();
+  await publishCommit(repo, builder, checksum, branch, contents.sha256Digests, options.progress ?? silentProgress);
+  return {
+    commit: checksum,
+    ref: branch,
+    ...(parent === undefined ? {} : { parent }),
+    files: contents.files,
+    sizeBytes: contents.sizeBytes,
+  };
+}
+
+async function findParent(repo: Repository, { branch, parent }: CommitOptions): Promise<Checksum | undefined> {
+  if (parent === 'none') return undefined;
+  return parent === undefined ? findRef(repo, branch) : resolveCommit(repo, parent);
+}
+
+/** Stores file objects and remembers what each file's checksum turned out to be. */
+class ContentCommitter {
+  readonly checksums = new Map<FileToCommit, Checksum>();
+  readonly sha256Digests = new Map<Checksum, Uint8Array>();
+  files = 0;
+  sizeBytes = 0;
+  readonly #repo: Repository;
+  readonly #builder: CommitMapBuilder;
+  readonly #options: CommitOptions;
+  readonly #inodes = new Map<string, Promise<Checksum>>();
+
+  constructor(repo: Repository, builder: CommitMapBuilder, options: CommitOptions) {
+    this.#repo = repo;
+    this.#builder = builder;
+    this.#options = options;
+  }
+
+  async addAll(files: FileToCommit[]): Promise<void> {
+    const { jobs, signal, progress = silentProgress, generateComposefsMetadata } = this.#options;
+    await using ingest = openIngest(this.#repo, {
+      threads: jobs,
+      alsoSha256: generateComposefsMetadata && this.#repo.algorithm !== 'sha256',
+    });
+    let next = 0;
+    let failed = false;
+    const worker = async () => {
+      while (next < files.length && !failed) {
+        signal?.throwIfAborted();
+        const file = files[next++];
+        this.checksums.set(file, await this.#addInode(ingest, file));
+        progress.update({ phase: 'files', done: this.checksums.size, total: files.length, bytesDone: this.sizeBytes });
+      }
+    };
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: IN_FLIGHT }, () =>
+        worker().catch((error: unknown) => {
+          failed = true;
+          throw error;
+        }),
+      ),
+    );
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  }
+
+  /** Hard links on disk are read once. */
+  #addInode(ingest: FileIngest, file: FileToCommit): Promise<Checksum> {
+    if (file.inodeKey === undefined) return this.#add(ingest, file);
+    let checksum = this.#inodes.get(file.inodeKey);
+    if (checksum === undefined) {
+      checksum = this.#add(ingest, file);
+      this.#inodes.set(file.inodeKey, checksum);
+    }
+    return checksum;
+  }
+
+  async #add(ingest: FileIngest, { header, path, content }: FileToCommit): Promise<Checksum> {
+    if (path === undefined) return this.#addInMemory(header, content ?? new Uint8Array(0));
+    const { checksum, data, object, sizeBytes, sha256Digest } = await ingest.adopt(path, header);
+    if (sha256Digest !== undefined) this.sha256Digests.set(checksum, sha256Digest);
+    return this.#count(checksum, data, object, sizeBytes);
+  }
+
+  async #addInMemory(header: FileHeader, content: Uint8Array): Promise<Checksum> {
+    const { algorithm, objects } = this.#repo;
+    const archiveHeader = serializeArchiveHeader(header, content.length);
+    const checksum = checksumFromBytes(nodeHashing.sha256(serializeContentHeader(header), content));
+    if (isSymlink(header) || content.length <= inlineContentMax(algorithm)) {
+      const data = new Uint8Array(archiveHeader.length + content.length);
+      data.set(archiveHeader);
+      data.set(content, archiveHeader.length);
+      return this.#count(checksum, data, undefined, content.length);
+    }
+    this.sha256Digests.set(checksum, nodeHashing.fsVerity('sha256', content));
+    return this.#count(checksum, archiveHeader, idToBytes((await objects.store(content)).id), content.length);
+  }
+
+  #count(checksum: Checksum, data: Uint8Array, object: Uint8Array | undefined, sizeBytes: number): Checksum {
+    if (this.#builder.add(idToBytes(checksum), data, object)) {
+      this.files++;
+      this.sizeBytes += sizeBytes;
+    }
+    return checksum;
+  }
+}
+
+function collectFiles(root: DirectoryToCommit): FileToCommit[] {
+  const files: FileToCommit[] = [];
+  const pending = [root];
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    for (const { file } of next.files) files.push(file);
+    for (const { directory } of next.directories) pending.push(directory);
+  }
+  return files;
+}
+
+/** Children before parents, without recursion: depth is bounded by the scan, the call stack stays flat. */
+function addDirectories(
+  builder: CommitMapBuilder,
+  root: DirectoryToCommit,
+  checksums: ReadonlyMap<FileToCommit, Checksum>,
+): { rootDirtree: Checksum; rootDirmeta: Checksum } {
+  const order: DirectoryToCommit[] = [];
+  const pending = [root];
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    order.push(next);
+    for (const { directory } of next.directories) pending.push(directory);
+  }
+  const done = new Map<DirectoryToCommit, { dirtree: Checksum; dirmeta: Checksum }>();
+  for (const directory of order.reverse()) {
+    const dirtree = serializeDirtree({
+      files: directory.files.map(({ name, file }) => ({ name, checksum: checksums.get(file) as Checksum })),
+      directories: directory.directories.map((child) => ({
+        name: child.name,
+        ...(done.get(child.directory) as { dirtree: Checksum; dirmeta: Checksum }),
+      })),
+    });
+    done.set(directory, {
+      dirtree: addObject(builder, dirtree),
+      dirmeta: addObject(builder, serializeDirmeta(directory.meta)),
+    });
+  }
+  const { dirtree, dirmeta } = done.get(root) as { dirtree: Checksum; dirmeta: Checksum };
+  return { rootDirtree: dirtree, rootDirmeta: dirmeta };
+}
+
+function addObject(builder: CommitMapBuilder, bytes: Uint8Array): Checksum {
+  const digest = nodeHashing.sha256(bytes);
+  builder.add(digest, bytes);
+  return checksumFromBytes(digest);
+}
+
+/** libostree keeps the digest in a dictionary, whose order the commit's id covers. */
+function addComposefsMetadata(
+  commit: Commit,
+  repo: Repository,
+  builder: CommitMapBuilder,
+  sha256Digests: ReadonlyMap<Checksum, Uint8Array>,
+): void {
+  const where: Where = { object: 'the new commit' };
+  // There is no commit object yet; the map only has to lead from the root downwards.
+  const { content, objectRefs } = builder.build(idToBytes(commit.rootDirtree));
+  const objects = new CommitObjects(CommitMap.parse(content, objectRefs, repo.algorithm, where), where);
+  const digest = computeComposefsDigest(objects, commit, (checksum, object) => {
+    if (repo.algorithm === 'sha256') return object;
+    const known = sha256Digests.get(checksum);
+    return known && objectIdFromBytes(known);
+  }) as Uint8Array; // every file was hashed just now
+  const metadata = new Map(commit.metadata).set('ostree.composefs.digest.v0', { type: 'ay', value: digest });
+  commit.metadata = glibDictionaryOrder([...metadata.keys()]).map((key) => [key, metadata.get(key) as MetadataValue]);
+}
+
+async function publishCommit(
+  repo: Repository,
+  builder: CommitMapBuilder,
+  checksum: Checksum,
+  branch: string,
+  digests: ReadonlyMap<Checksum, Uint8Array>,
+  progress: Progress,
+): Promise<void> {
+  const name = commitStreamName(checksum);
+  const stored = await findCommit(repo, checksum); // its named refs (images) must not be lost
+  const streams = stored === undefined ? [{ name, id: await storeCommitMap(repo, builder, checksum, new Map(), 'complete') }] : [];
+  await publish(repo, { streams, streamRefs: [{ ref: ostreeRefPath(branch), name }] });
+  await appendToSideIndex(repo, checksum, builder, digests, (message) => progress.warn(message));
+}

@@ -1,0 +1,121 @@
+/** Gives commits away as an ostree repository that any ostree client can read. */
+
+import { native } from '../native.ts';
+import type { Checksum } from '../formats/ids.ts';
+import type { RepositoryMode } from '../formats/file-body.ts';
+import { type Progress, silentProgress } from '../progress.ts';
+import type { Repository } from '../store/repository.ts';
+import { openCommit, type StoredCommit } from './commit-reader.ts';
+import { readDetachedMetadata } from './commit-stream.ts';
+import { OstreeWriter } from './ostree-writer.ts';
+import { resolveCommit } from './resolve-name.ts';
+import { measureTree } from './tree-shape.ts';
+
+export type ExportMode = Exclude<RepositoryMode, 'bare-split-xattrs'>;
+
+export interface ExportOptions {
+  /** Default: the mode of the repository that is there, else `archive`. */
+  mode?: ExportMode;
+  signal?: AbortSignal;
+  progress?: Progress;
+}
+
+export interface ExportReport {
+  refs: Array<{ ref: string; commit: Checksum }>;
+  /** Objects written, and objects that were there already. */
+  written: number;
+  present: number;
+  bytesWritten: number;
+}
+
+/** Objects on their way at the same time: keeps the file system and zlib's threads busy. */
+const IN_FLIGHT = 16;
+
+/**
+ * Writes each commit with everything below it, then all refs. Refs move only when everything is durable.
+ * @param refs local refs, or commits; a commit by checksum gets no ref
+ */
+export async function exportCommits(
+  repo: Repository,
+  refs: string[],
+  directory: string,
+  options: ExportOptions = {},
+): Promise<ExportReport> {
+  const progress = options.progress ?? silentProgress;
+  const resolved: Array<{ ref: string; commit: Checksum }> = [];
+  for (const ref of refs) resolved.push({ ref, commit: await resolveCommit(repo, ref) });
+  await using writer = await OstreeWriter.open(directory, options.mode, native);
+  for (const { commit } of resolved) {
+    const stored = await openCommit(repo, commit);
+    measureTree(stored);
+    await exportCommit(repo, stored, writer, options.signal, progress);
+    const detached = await readDetachedMetadata(repo, commit);
+    if (detached !== undefined) await writer.stageDetachedMetadata(commit, detached);
+  }
+  options.signal?.throwIfAborted();
+  progress.update({ phase: 'publish', done: writer.written, total: writer.written });
+  await writer.commit(resolved.filter(({ ref, commit }) => !commit.startsWith(ref) && !ref.endsWith('^')));
+  if (writer.hasSummary)
+    progress.warn(`${directory} has a summary file that does not know of this; run \`ostree summary -u\` there`);
+  return { refs: resolved, written: writer.written, present: writer.present, bytesWritten: writer.bytesWritten };
+}
+
+type Job =
+  | { type: 'dirtree' | 'dirmeta' | 'commit'; checksum: Checksum }
+  | { type: 'file'; checksum: Checksum };
+
+async function exportCommit(
+  repo: Repository,
+  stored: StoredCommit,
+  writer: OstreeWriter,
+  signal: AbortSignal | undefined,
+  progress: Progress,
+): Promise<void> {
+  const jobs = collectObjects(stored);
+  let next = 0;
+  let failed = false;
+  const worker = async () => {
+    while (next < jobs.length && !failed) {
+      signal?.throwIfAborted();
+      const { type, checksum } = jobs[next++];
+      if (type === 'file') await writer.stageFile(checksum, stored.file(checksum), (id) => repo.objects.path(id));
+      else await writer.stageMetadata(checksum, type, stored.metadataBytes(checksum, type));
+      progress.update({ phase: 'export', done: next, total: jobs.length, bytesDone: writer.bytesWritten });
+    }
+  };
+  const outcomes = await Promise.allSettled(
+    Array.from({ length: IN_FLIGHT }, () =>
+      worker().catch((error: unknown) => {
+        failed = true;
+        throw error;
+      }),
+    ),
+  );
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+}
+
+/** Every object that the commit reaches, once; the commit itself last. */
+function collectObjects(stored: StoredCommit): Job[] {
+  const { rootDirtree, rootDirmeta } = stored.commit();
+  const seen = new Set<string>();
+  const jobs: Job[] = [];
+  const want = (type: Job['type'], checksum: Checksum): boolean => {
+    const key = `${type} ${checksum}`;
+    if (seen.has(key)) return false;
+    seen.add(key);
+    jobs.push({ type, checksum });
+    return true;
+  };
+  want('dirmeta', rootDirmeta);
+  const pending = want('dirtree', rootDirtree) ? [rootDirtree] : [];
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    const { files, directories } = stored.dirtree(next);
+    for (const { checksum } of files) want('file', checksum);
+    for (const { dirtree, dirmeta } of directories) {
+      want('dirmeta', dirmeta);
+      if (want('dirtree', dirtree)) pending.push(dirtree);
+    }
+  }
+  want('commit', stored.checksum);
+  return jobs;
+}
