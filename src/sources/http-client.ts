@@ -1,0 +1,159 @@
+/** GETs below one base URL over kept-alive connections: a pool for each server that redirects lead to. */
+
+import { createRequire } from 'node:module';
+import type { Socket } from 'node:net';
+import type { buildConnector, Pool } from 'undici';
+import { SourceError } from '../errors.ts';
+import type { FileBody } from '../formats/file-body.ts';
+import { FileRequest, type WholeBodyOptions, WholeBodyRequest } from './http-body.ts';
+import type { HttpRequest } from './http-request.ts';
+import { LargeBodyGate } from './large-body-gate.ts';
+import type { HttpLocation } from './location.ts';
+import type { SourceOptions } from './source.ts';
+
+/** More connections than this gain nothing (measured on loopback), and servers do not like them. */
+const DEFAULT_JOBS = 12;
+const DEFAULT_RETRIES = 5;
+const DEFAULT_RETRY_DELAY_MS = 250;
+const DEFAULT_TIMEOUT_MS = 30_000;
+/** Servers that redirects may lead to, beside the base. */
+const MAX_ORIGINS = 16;
+
+export type HttpSettings = Required<Omit<SourceOptions, 'signal'>>;
+
+type MakePool = (origin: string) => Pool;
+
+export class HttpClient {
+  readonly base: HttpLocation;
+  /** The base without credentials. */
+  readonly url: string;
+  readonly settings: HttpSettings;
+  readonly gate = new LargeBodyGate();
+  /** Bytes of bodies, those of errors included. */
+  bytesReceived = 0;
+  /** Whether any response has come: a refused connection after that is a restart rather than a wrong address. */
+  reached = false;
+  readonly #makePool: MakePool;
+  readonly #pools = new Map<string, Pool>();
+  readonly #sockets: Set<Socket>;
+  readonly #headers: string[];
+  readonly #requests = new Set<HttpRequest>();
+  readonly #signals = new Map<AbortSignal, { requests: number; abort(): void }>();
+  #isClosed = false;
+
+  private constructor(base: HttpLocation, settings: HttpSettings, makePool: MakePool, sockets: Set<Socket>) {
+    this.base = base;
+    this.url = base.origin + base.basePath;
+    this.settings = settings;
+    this.#makePool = makePool;
+    this.#sockets = sockets;
+    this.#headers = ['user-agent', `cfs-ostree/${packageVersion()}`, 'accept', '*/*', 'accept-encoding', 'identity'];
+  }
+
+  static async open(base: HttpLocation, options: SourceOptions): Promise<HttpClient> {
+    const settings: HttpSettings = {
+      jobs: options.jobs ?? DEFAULT_JOBS,
+      retries: options.retries ?? DEFAULT_RETRIES,
+      retryDelayMs: options.retryDelayMs ?? DEFAULT_RETRY_DELAY_MS,
+      connectTimeoutMs: options.connectTimeoutMs ?? DEFAULT_TIMEOUT_MS,
+      headersTimeoutMs: options.headersTimeoutMs ?? DEFAULT_TIMEOUT_MS,
+      stallTimeoutMs: options.stallTimeoutMs ?? DEFAULT_TIMEOUT_MS,
+    };
+    // Only here, and not the package's index: commands that need no network start without it.
+    const [{ default: PoolClass }, { default: connectorOf }] = await Promise.all([
+      import('undici/lib/dispatcher/pool.js'),
+      import('undici/lib/core/connect.js'),
+    ]);
+    const sockets = new Set<Socket>();
+    const connector = connectorOf({ allowH2: true, preferH2: true, timeout: settings.connectTimeoutMs });
+    const connect = (to: buildConnector.Options, callback: buildConnector.Callback): void => {
+      // undici's connector returns its socket; one that is still connecting is known to nobody else.
+      const socket = connector(to, callback) as unknown as Socket;
+      sockets.add(socket);
+      socket.once('close', () => sockets.delete(socket));
+    };
+    const makePool = (origin: string): Pool =>
+      new PoolClass(origin, {
+        connections: settings.jobs,
+        pipelining: 1, // with more, connections were seen to stand still under back-pressure
+        allowH2: true,
+        headersTimeout: settings.headersTimeoutMs,
+        bodyTimeout: settings.stallTimeoutMs,
+        connect,
+      });
+    return new HttpClient(base, settings, makePool, sockets);
+  }
+
+  /** A body in one piece; undefined when it is missing and `options.object` is not given. `path` starts with a slash. */
+  get(path: string, options: WholeBodyOptions & { object: string }): Promise<Uint8Array>;
+  get(path: string, options: WholeBodyOptions): Promise<Uint8Array | undefined>;
+  get(path: string, options: WholeBodyOptions): Promise<Uint8Array | undefined> {
+    return new Promise((resolve, reject) => new WholeBodyRequest(this, path, options, { resolve, reject }).start());
+  }
+
+  getFile(path: string, object: string, signal: AbortSignal | undefined): Promise<FileBody> {
+    return new Promise((resolve, reject) => new FileRequest(this, path, object, signal, { resolve, reject }).start());
+  }
+
+  /** Sends one attempt of a request. */
+  dispatch(origin: string, path: string, request: HttpRequest): void {
+    let pool = this.#pools.get(origin);
+    if (pool === undefined) {
+      if (this.#pools.size > MAX_ORIGINS) {
+        request.fail(new SourceError(`redirected to more than ${MAX_ORIGINS} different servers`, request.where));
+        return;
+      }
+      pool = this.#makePool(origin);
+      this.#pools.set(origin, pool);
+    }
+    // Credentials are for the server they were given for.
+    const { authorization } = this.base;
+    const headers =
+      authorization !== undefined && origin === this.base.origin
+        ? [...this.#headers, 'authorization', authorization]
+        : this.#headers;
+    pool.dispatch({ path, method: 'GET', headers }, request);
+  }
+
+  /** A request begins. One listener for each signal, not for each request: there are tens of thousands of them. */
+  enter(request: HttpRequest): void {
+    if (this.#isClosed) {
+      request.fail(new SourceError('the source is closed', request.where));
+      return;
+    }
+    this.#requests.add(request);
+    const { signal } = request;
+    if (signal === undefined) return;
+    const known = this.#signals.get(signal);
+    if (known !== undefined) {
+      known.requests++;
+      return;
+    }
+    const abort = (): void => {
+      for (const other of [...this.#requests]) if (other.signal === signal) other.fail(signal.reason);
+    };
+    this.#signals.set(signal, { requests: 1, abort });
+    signal.addEventListener('abort', abort);
+  }
+
+  leave(request: HttpRequest): void {
+    if (!this.#requests.delete(request) || request.signal === undefined) return;
+    const known = this.#signals.get(request.signal);
+    if (known === undefined || --known.requests > 0) return;
+    request.signal.removeEventListener('abort', known.abort);
+    this.#signals.delete(request.signal);
+  }
+
+  /** Ends what is under way with a SourceError and closes every connection. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const request of [...this.#requests]) request.fail(new SourceError('the source is closed', request.where));
+    await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()));
+    for (const socket of this.#sockets) socket.destroy(new Error('closed'));
+  }
+}
+
+function packageVersion(): string {
+  const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
+  return version;
+}

@@ -1,0 +1,72 @@
+/** Where ostree commits come from. Every implementation passes test/contract/source-contract.ts. */
+
+import type { FileBody, RepositoryMode } from '../formats/file-body.ts';
+import type { Checksum } from '../formats/ids.ts';
+import { openHttpSource } from './http-source.ts';
+import { openLocalSource } from './local-source.ts';
+import { parseLocation } from './location.ts';
+
+export type MetadataType = 'commit' | 'dirtree' | 'dirmeta';
+
+/**
+ * One ostree repository, read only. A source bounds sizes and checks that what it hands out is there; it does not verify checksums:
+ * whoever takes the bytes does (invariant I4). Every method that takes a signal rejects with the signal's reason as soon as
+ * it is aborted.
+ */
+export interface Source extends AsyncDisposable {
+  /** The location without credentials: a URL, or an absolute path. */
+  readonly url: string;
+  readonly mode: RepositoryMode;
+  readonly collectionId?: string;
+  /** Bytes of bodies received so far; for a local source, of the files handed out. */
+  readonly bytesTransferred: number;
+  /** Requests under way at the same time that make sense. More are queued, not refused. */
+  readonly maxConcurrency: number;
+
+  /**
+   * The commit that a branch points to.
+   * @throws NotFoundError no such ref; FormatError its value is no checksum, or `ref` no ref name; SourceError
+   */
+  resolveRef(ref: string, signal?: AbortSignal): Promise<Checksum>;
+  /**
+   * The branches, sorted by name.
+   * @throws NotFoundError when the source cannot list them (HTTP without a summary); FormatError; SourceError
+   */
+  listRefs(signal?: AbortSignal): Promise<Map<string, Checksum>>;
+  /**
+   * The bytes of a metadata object, at most MAX_METADATA_BYTES.
+   * @throws MissingObjectError, LimitError, SourceError; FormatError where the object is no regular file
+   */
+  fetchMetadata(checksum: Checksum, type: MetadataType, signal?: AbortSignal): Promise<Uint8Array>;
+  /** The `.commitmeta` of a commit, undefined where it has none. An empty one is an empty dictionary. */
+  fetchDetachedMetadata(commit: Checksum, signal?: AbortSignal): Promise<Uint8Array | undefined>;
+  /** @throws MissingObjectError, SourceError; FormatError where the object is of a type that the mode does not keep */
+  openFile(checksum: Checksum, signal?: AbortSignal): Promise<FileBody>;
+}
+
+/** Times in milliseconds. Only HTTP sources have use for more than `signal`. */
+export interface SourceOptions {
+  /** Connections to one server; default 12. */
+  jobs?: number;
+  /** Further attempts after a transient failure of one request; default 5. */
+  retries?: number;
+  /** Wait before the first further attempt, doubled for each one; default 250. */
+  retryDelayMs?: number;
+  connectTimeoutMs?: number;
+  /** From the request to the end of the response's headers. */
+  headersTimeoutMs?: number;
+  /** Longest pause inside a body. */
+  stallTimeoutMs?: number;
+  /** Ends the opening; the source itself lives on until it is disposed. */
+  signal?: AbortSignal;
+}
+
+/**
+ * @param location `http:`, `https:` or `file:` URL, or a path
+ * @throws UsageError for another kind of URL; RepositoryError where no ostree repository is, or one of a mode or version that
+ * cannot be read this way; FormatError for a damaged configuration; SourceError when the server cannot be reached or refuses
+ */
+export async function openSource(location: string, options: SourceOptions = {}): Promise<Source> {
+  const place = parseLocation(location);
+  return place.kind === 'http' ? openHttpSource(place, options) : openLocalSource(place.path);
+}
