@@ -58,14 +58,14 @@ class Parser {
   readonly #where: Where;
   #values = 0;
   #memberNames: readonly string[] | undefined;
-  #field: string | undefined;
+  #field: string;
 
   constructor(bytes: Uint8Array, { endian = 'le', where = {} }: ParseOptions) {
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#littleEndian = endian === 'le';
     this.#where = where;
-    this.#field = where.field;
+    this.#field = where.field ?? 'value';
   }
 
   parseWhole(type: GvType, memberNames: readonly string[] | undefined): GvValue {

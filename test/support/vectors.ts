@@ -27,7 +27,7 @@ export interface TarEntry {
   content: Uint8Array;
   /** Of a symlink, otherwise ''. */
   target: ByteString;
-  xattrs: Map<string, Uint8Array>;
+  xattrs: Map<ByteString, Uint8Array>;
   /** Path of the first name that this hard link shares its inode with. */
   hardLinkTo?: string;
 }
@@ -36,6 +36,7 @@ export interface TarEntry {
 export const readVectorTar = (name: string): Map<string, TarEntry> => readTar(gunzipSync(readVector(name)));
 
 const BLOCK_BYTES = 512;
+const XATTR_PREFIX = 'SCHILY.xattr.';
 const TYPES = new Map<string, TarEntry['type']>([
   ['0', 'file'],
   ['\0', 'file'],
@@ -49,12 +50,12 @@ const TYPES = new Map<string, TarEntry['type']>([
 /** ustar with the GNU long names and pax headers (xattrs as `SCHILY.xattr.*`). Throws on anything else. */
 export function readTar(tar: Uint8Array): Map<string, TarEntry> {
   const entries = new Map<string, TarEntry>();
-  let pax = new Map<string, Uint8Array>();
+  let pax = new Map<ByteString, Uint8Array>();
   let longName: Uint8Array | undefined;
   let longLink: Uint8Array | undefined;
   for (let at = 0; at + BLOCK_BYTES <= tar.length && tar[at] !== 0; ) {
     const header = tar.subarray(at, at + BLOCK_BYTES);
-    const size = number(pax.get('size')) ?? field(header, 124, 12);
+    const size = number(pax.get('size' as ByteString)) ?? field(header, 124, 12);
     const type = String.fromCharCode(header[156]);
     const body = tar.subarray(at + BLOCK_BYTES, at + BLOCK_BYTES + size);
     at += BLOCK_BYTES + Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES;
@@ -65,14 +66,14 @@ export function readTar(tar: Uint8Array): Map<string, TarEntry> {
     } else if (type === 'K') {
       longLink = untilNul(body);
     } else if (type !== 'g') {
-      const path = normalize(pax.get('path') ?? longName ?? ustarName(header));
-      const link = pax.get('linkpath') ?? longLink ?? untilNul(header.subarray(157, 257));
+      const path = normalize(pax.get('path' as ByteString) ?? longName ?? ustarName(header));
+      const link = pax.get('linkpath' as ByteString) ?? longLink ?? untilNul(header.subarray(157, 257));
       const attributes = {
         path,
         permissions: field(header, 100, 8),
-        uid: number(pax.get('uid')) ?? field(header, 108, 8),
-        gid: number(pax.get('gid')) ?? field(header, 116, 8),
-        mtimeSeconds: Math.floor(number(pax.get('mtime')) ?? field(header, 136, 12)),
+        uid: number(pax.get('uid' as ByteString)) ?? field(header, 108, 8),
+        gid: number(pax.get('gid' as ByteString)) ?? field(header, 116, 8),
+        mtimeSeconds: Math.floor(number(pax.get('mtime' as ByteString)) ?? field(header, 136, 12)),
         xattrs: xattrsOf(pax),
       };
       entries.set(
@@ -103,20 +104,22 @@ function hardLink(entries: Map<string, TarEntry>, path: string, first: string): 
   return { ...target, path, hardLinkTo: first };
 }
 
-function xattrsOf(pax: Map<string, Uint8Array>): Map<string, Uint8Array> {
-  const prefix = 'SCHILY.xattr.';
-  const keys = [...pax.keys()].filter((key) => key.startsWith(prefix));
-  return new Map(keys.map((key) => [key.slice(prefix.length), pax.get(key) as Uint8Array]));
+function xattrsOf(pax: Map<ByteString, Uint8Array>): Map<ByteString, Uint8Array> {
+  const xattrs = new Map<ByteString, Uint8Array>();
+  for (const [key, value] of pax)
+    if (key.startsWith(XATTR_PREFIX)) xattrs.set(key.slice(XATTR_PREFIX.length) as ByteString, value);
+  return xattrs;
 }
 
-/** Records `<length> <key>=<value>\n`; the length counts itself, values are bytes. */
-function paxRecords(body: Uint8Array): Map<string, Uint8Array> {
-  const records = new Map<string, Uint8Array>();
+/** Records `<length> <key>=<value>\n`; the length counts itself, keys and values are bytes. */
+function paxRecords(body: Uint8Array): Map<ByteString, Uint8Array> {
+  const records = new Map<ByteString, Uint8Array>();
   for (let at = 0; at < body.length; ) {
     const space = body.indexOf(0x20, at);
     const length = Number(text(body.subarray(at, space)));
     const equals = body.indexOf(0x3d, space);
-    records.set(text(body.subarray(space + 1, equals)), new Uint8Array(body.subarray(equals + 1, at + length - 1)));
+    const key = byteStringFromBytes(body.subarray(space + 1, equals));
+    records.set(key, new Uint8Array(body.subarray(equals + 1, at + length - 1)));
     at += length;
   }
   return records;

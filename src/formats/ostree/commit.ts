@@ -30,7 +30,7 @@ export function parseCommit(bytes: Uint8Array, where: Where = {}): Commit {
   if (bytes.length > MAX_METADATA_BYTES) throw new LimitError(`larger than ${MAX_METADATA_BYTES} bytes`, at);
   const tuple = parseVariant(COMMIT_TYPE, bytes, { where: at, memberNames: MEMBERS }) as CommitTuple;
   const [metadata, parent, , subject, body, timestamp, dirtree, dirmeta] = tuple;
-  if (metadata.some(([key]) => key === '')) throw new FormatError('empty key', { ...at, field: 'metadata' });
+  if (metadata.some(([key]) => key === '')) throw new FormatError('empty key', { ...at, field: 'metadata', offset: 0 });
   const checksum = (digest: Uint8Array, field: string): Checksum => {
     if (digest.length !== CHECKSUM_BYTES)
       throw new FormatError(`checksum of ${digest.length} bytes`, {

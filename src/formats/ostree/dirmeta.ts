@@ -37,7 +37,7 @@ export function serializeDirmeta(dirmeta: Dirmeta): Uint8Array {
 /** `(uuua(ayay))` without a look at the mode. */
 export function parseInodeHeader(bytes: Uint8Array, order: XattrOrder, where: Where): InodeHeader {
   if (bytes.length < NUMBERS_BYTES)
-    throw new FormatError(`needs ${NUMBERS_BYTES} bytes, has ${bytes.length}`, { ...where, offset: 0 });
+    throw new FormatError(`needs ${NUMBERS_BYTES} bytes, has ${bytes.length}`, { ...where, field: 'value', offset: 0 });
   return {
     uid: readU32be(bytes, 0),
     gid: readU32be(bytes, 4),

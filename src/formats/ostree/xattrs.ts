@@ -4,7 +4,7 @@ import { FormatError, LimitError, type Where } from '../../errors.ts';
 import { byteStringFromBytes, compareByteStrings } from '../byte-string.ts';
 import { offsetWidth, readOffset, smallestOffsetWidth, writeOffset } from '../gvariant-framing.ts';
 import type { Xattr } from '../tree.ts';
-import { MAX_XATTR_NAME_BYTES, MAX_XATTR_VALUE_BYTES } from './limits.ts';
+import { MAX_HEADER_BYTES, MAX_XATTR_NAME_BYTES, MAX_XATTR_VALUE_BYTES } from './limits.ts';
 
 const FIELD = 'xattrs';
 const NONE: readonly Xattr[] = [];
@@ -44,6 +44,20 @@ export function parseXattrs(bytes: Uint8Array, start: number, end: number, order
       fail(start, `${JSON.stringify(xattrs[i].name)} is not in its sorted place`);
   }
   return xattrs;
+}
+
+/** A whole `.file-xattrs` or `.file-xattrs-link`, of bare-split-xattrs. @throws FormatError, LimitError as parseXattrs */
+export function parseFileXattrs(bytes: Uint8Array, where: Where = {}): Xattr[] {
+  const at = { ...where, format: 'file-xattrs' };
+  if (bytes.length > MAX_HEADER_BYTES) throw new LimitError(`larger than ${MAX_HEADER_BYTES} bytes`, at);
+  return parseXattrs(bytes, 0, bytes.length, 'canonical', at);
+}
+
+/** Xattrs are written sorted; none at all are no bytes. */
+export function serializeFileXattrs(xattrs: readonly Xattr[]): Uint8Array {
+  const out = new Uint8Array(xattrsBytes(xattrs));
+  writeXattrs(out, 0, sortXattrs(xattrs));
+  return out;
 }
 
 /** One `(ayay)`: name and NUL, value, the end of the name as framing offset. */
