@@ -17,7 +17,7 @@ export type OutputKind = 'report' | 'listing' | 'data';
 export interface CommandTexts {
   /** One line, for lists of commands. */
   summary: string;
-  /** Whole sentences. */
+  /** Whole sentences; line ends are only there for the source. */
   description: string;
   examples: Example[];
   output: OutputKind;
@@ -43,7 +43,7 @@ export class CliCommand extends Command {
 }
 
 export function newCommand(name: string, { summary, description, examples, output }: CommandTexts): CliCommand {
-  const command = new CliCommand(name).summary(summary).description(description);
+  const command = new CliCommand(name).summary(summary).description(description.replaceAll(/\s+/g, ' '));
   command.examples.push(...examples);
   command.outputKind = output;
   return command;
@@ -56,7 +56,8 @@ export function choiceOption(
   choices: readonly string[],
   bareValue?: string,
 ): Option {
-  const option = new Option(flags, `${description} (${choices.join(', ')})`);
+  const option = new Option(flags, description);
+  option.argChoices = [...choices];
   return option.argParser((text) => {
     const value = text === '' && bareValue !== undefined ? bareValue : text;
     if (!choices.includes(value)) throw new InvalidArgumentError(`It is one of ${choices.join(', ')}.`);
@@ -83,7 +84,25 @@ const describeRange = (min: number, max: number): string =>
 /** How an option is written in help, man pages and documents: optional values with `=`. */
 export const optionTerm = (option: Option): string => option.flags.replace(/ \[(.*)\]$/, '[=$1]');
 
-export const helpStyle: Partial<Help> = { optionTerm };
+/** The description with choices and default. */
+export function optionText({
+  description,
+  argChoices,
+  defaultValue,
+  defaultValueDescription,
+  ...option
+}: Option): string {
+  const shown = defaultValueDescription ?? (option.required || option.optional ? defaultValue : undefined);
+  const facts = [argChoices?.join(', '), shown === undefined ? undefined : `default: ${shown}`];
+  const known = facts.filter((fact) => fact !== undefined);
+  return known.length === 0 ? description : `${description} (${known.join('; ')})`;
+}
+
+export const helpStyle: Partial<Help> = {
+  optionTerm,
+  optionDescription: optionText,
+  subcommandTerm: (command) => command.name(),
+};
 
 export function formatExamples(examples: Example[]): string {
   return examples.map(({ command, explanation }) => `  ${explanation}\n    ${command}\n`).join('');

@@ -114,6 +114,13 @@ export class CliContext {
     }
   }
 
+  /** A listing of bare ids. */
+  async listWords(words: Iterable<string>): Promise<void> {
+    this.clearProgress();
+    if (this.json && !this.flags.jsonLines) for await (const chunk of jsonArray(words)) await this.output.write(chunk);
+    else for (const word of words) await this.output.write(this.json ? jsonLine(word) : `${word}\n`);
+  }
+
   /** Before anything else is written to the terminal. */
   clearProgress(): void {
     this.#display?.clear();

@@ -1,6 +1,7 @@
 /** The program as commander sees it: global options and commands. */
 
 import { readFileSync } from 'node:fs';
+import { UsageError } from '../errors.ts';
 import { CliCommand, formatExamples, helpStyle } from './command.ts';
 import type { CliContext, GlobalFlags } from './context.ts';
 import { globalOptions } from './global-options.ts';
@@ -32,12 +33,19 @@ export async function buildFullProgram(cli: CliContext): Promise<CliCommand> {
   return buildProgram(cli, []);
 }
 
+/** @throws UsageError when there is none of that name */
+export function findCommand(program: CliCommand, name: string): CliCommand {
+  const command = program.commands.find((candidate) => candidate.name() === name);
+  if (command === undefined) throw new UsageError(`there is no command ${JSON.stringify(name)}`);
+  return command as CliCommand;
+}
+
 function emptyProgram(): CliCommand {
   const program = new CliCommand(PROGRAM_NAME)
     .description(DESCRIPTION)
     .version(programVersion(), '--version', 'print the version')
     .helpOption('-h, --help', 'describe the program or a command')
-    .helpCommand('help [command]', 'describe a command')
+    .helpCommand(false) // ours also says when there is no such command
     .configureHelp(helpStyle)
     // Errors are thrown to main, which knows how they are to be shown.
     .configureOutput({ outputError: () => {} })
@@ -48,7 +56,10 @@ function emptyProgram(): CliCommand {
 
 function addCommand(program: CliCommand, command: CliCommand): void {
   command.copyInheritedSettings(program);
-  if (command.examples.length > 0) command.addHelpText('after', `\nExamples:\n${formatExamples(command.examples)}`);
+  command.addHelpText(
+    'after',
+    `\nExamples:\n${formatExamples(command.examples)}\nOptions of every command: ${PROGRAM_NAME} --help`,
+  );
   program.addCommand(command);
 }
 
