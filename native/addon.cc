@@ -1,0 +1,53 @@
+#include "addon.h"
+
+#include "ingest-object.h"
+#include "js.h"
+
+namespace cfs {
+
+InstanceData& instanceData(napi_env env) {
+  void* data = nullptr;
+  check(env, napi_get_instance_data(env, &data));
+  return *static_cast<InstanceData*>(data);
+}
+
+WorkerPool& commonPool(napi_env env) {
+  InstanceData& data = instanceData(env);
+  if (data.pool == nullptr) data.pool = std::make_unique<WorkerPool>(env, usableCpus(), IngestWorker::make);
+  return *data.pool;
+}
+
+namespace {
+
+void defineEngines(napi_env env, napi_value exports) {
+  const char* sha = bestShaEngine() == ShaEngine::Avx512 ? "avx512" : "evp";
+  napi_value engines;
+  check(env, napi_create_object(env, &engines));
+  setProperty(env, engines, "sha512", makeText(env, sha));
+  setProperty(env, engines, "sha256", makeText(env, sha));
+  setProperty(env, engines, "inflate", makeText(env, inflateEngine()));
+  setProperty(env, exports, "engines", engines);
+}
+
+napi_value initialize(napi_env env, napi_value exports) {
+  return guarded(env, [&] {
+    if (zlibVersion()[0] != '1') throw ErrorToThrow{"ERR_CFS_NATIVE", std::string("zlib ") + zlibVersion() + " is not known here"};
+    auto data = std::make_unique<InstanceData>();
+    check(env, napi_set_instance_data(
+                   env, data.get(), [](napi_env, void* instance, void*) { delete static_cast<InstanceData*>(instance); }, nullptr));
+    data.release();
+    defineEngines(env, exports);
+    defineIngest(env, exports);
+    defineHashFiles(env, exports);
+    defineVerityCalls(env, exports);
+    defineFileCalls(env, exports);
+    defineMountCalls(env, exports);
+    return exports;
+  });
+}
+
+}  // namespace
+
+}  // namespace cfs
+
+NAPI_MODULE_INIT() { return cfs::initialize(env, exports); }

@@ -1,0 +1,27 @@
+// What the parts of the addon define on its exports, and what belongs to one environment (main thread or worker thread).
+#pragma once
+
+#include <memory>
+
+#include "worker-pool.h"
+
+namespace cfs {
+
+constexpr uint32_t kMostThreads = 1024;
+
+struct InstanceData {
+  napi_ref streamClass = nullptr;
+  /** For everything but ingest; made when first needed. */
+  std::unique_ptr<WorkerPool> pool;
+};
+InstanceData& instanceData(napi_env env);
+/** Its workers are IngestWorkers. */
+WorkerPool& commonPool(napi_env env);
+
+void defineIngest(napi_env env, napi_value exports);
+void defineHashFiles(napi_env env, napi_value exports);
+void defineVerityCalls(napi_env env, napi_value exports);
+void defineFileCalls(napi_env env, napi_value exports);
+void defineMountCalls(napi_env env, napi_value exports);
+
+}  // namespace cfs

@@ -1,0 +1,29 @@
+// Loose file objects of an ostree repository on this machine, in the form that its mode keeps them.
+#pragma once
+
+#include <string>
+
+#include "ingest-object.h"
+
+namespace cfs {
+
+enum class LocalMode : uint8_t { Archive, Bare, BareUser, BareUserOnly, BareSplitXattrs };
+enum class LinkMode : uint8_t { None, Reflink, Hard };
+
+struct LocalPlan {
+  LocalMode mode = LocalMode::Bare;
+  LinkMode link = LinkMode::None;
+  bool ignoreXattrs = false;
+  /** The device whose files were last found not to be cloneable into our store. Shared by all threads of a job. */
+  std::atomic<uint64_t> noCloneDevice{UINT64_MAX};
+};
+
+/** @param xattrsPath BareSplitXattrs only */
+void ingestLocalObject(IngestWorker& worker, IngestSettings& settings, SmallGroup& group, LocalPlan& plan, const std::string& path,
+                       const std::string& xattrsPath, IngestRow& row);
+
+/** A regular file whose content header (prefix included) the caller made. Its checksum is found, not compared. */
+void adoptFile(IngestWorker& worker, IngestSettings& settings, SmallGroup& group, LocalPlan& plan, const std::string& path,
+               Span contentHeader, IngestRow& row);
+
+}  // namespace cfs

@@ -1,0 +1,225 @@
+#include "object-directory.h"
+
+#include <sys/random.h>
+
+#include <memory>
+
+#include "fs-verity.h"
+
+namespace cfs {
+
+namespace {
+
+constexpr mode_t kObjectMode = 0644;
+constexpr mode_t kDirectoryMode = 0755;
+constexpr int kNameAttempts = 16;
+/** An object that comes and goes while we look means that somebody else deletes objects under a shared lock. */
+constexpr int kLinkAttempts = 3;
+constexpr size_t kReadChunk = 128 * 1024;
+
+Verdict good(Status status) { return {status, Step::None, 0}; }
+
+/** Whether the file holds just these bytes. */
+Verdict compareContent(int fd, Span content) {
+  const auto chunk = std::make_unique<uint8_t[]>(kReadChunk);
+  while (content.size != 0) {
+    const size_t want = content.size < kReadChunk ? content.size : kReadChunk;
+    size_t got = 0;
+    if (const int error = readUpTo(fd, chunk.get(), want, got)) return Verdict::system(Step::ReadExisting, error);
+    if (got != want || std::memcmp(chunk.get(), content.data, want) != 0) return good(Status::DamagedObject);
+    content = content.from(want);
+  }
+  return good(Status::Present);
+}
+
+Verdict compareDigest(int fd, const uint8_t* id, MessageHasher& hasher) {
+  const auto chunk = std::make_unique<uint8_t[]>(kReadChunk);
+  VerityStream verity(hasher.algorithm());
+  for (;;) {
+    size_t got = 0;
+    if (const int error = readUpTo(fd, chunk.get(), kReadChunk, got)) return Verdict::system(Step::ReadExisting, error);
+    verity.update(hasher, {chunk.get(), got});
+    if (got < kReadChunk) break;
+  }
+  uint8_t digest[kMaxDigestBytes];
+  verity.finish(hasher, digest);
+  return good(std::memcmp(digest, id, digestBytes(hasher.algorithm())) == 0 ? Status::Present : Status::DamagedObject);
+}
+
+}  // namespace
+
+Temporary::Temporary(Temporary&& other) noexcept
+    : fd_(std::move(other.fd_)), directory_(other.directory_), name_(std::exchange(other.name_, std::string())) {}
+
+Temporary& Temporary::operator=(Temporary&& other) noexcept {
+  if (this != &other) {
+    discard();
+    fd_ = std::move(other.fd_);
+    directory_ = other.directory_;
+    name_ = std::exchange(other.name_, std::string());
+  }
+  return *this;
+}
+
+void Temporary::discard() {
+  if (!name_.empty()) ::unlinkat(directory_, name_.c_str(), 0);
+  name_.clear();
+  fd_.reset();
+}
+
+ObjectPath::ObjectPath(Algorithm algorithm, const uint8_t* id) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  char* to = text;
+  for (size_t i = 0; i < digestBytes(algorithm); i++) {
+    *to++ = kDigits[id[i] >> 4];
+    *to++ = kDigits[id[i] & 15];
+    if (i == 0) *to++ = '/';
+  }
+  *to = '\0';
+}
+
+ObjectDirectory::ObjectDirectory(Fd fd, const ObjectDirectoryOptions& options)
+    : fd_(std::move(fd)), options_(options), named_(options.namedTemporaries) {
+  struct stat facts;
+  if (::fstat(fd_.get(), &facts) == 0) device_ = facts.st_dev;
+}
+
+Verdict ObjectDirectory::createTemporary(Temporary& temporary) {
+  temporary.discard();
+  temporary.directory_ = fd_.get();
+  if (!named_.load(std::memory_order_relaxed)) {
+    temporary.fd_.reset(::openat(fd_.get(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, kObjectMode));
+    if (temporary.exists()) return {};
+    // EISDIR: a kernel that reads the flag as O_DIRECTORY
+    if (errno != EOPNOTSUPP && errno != EISDIR) return Verdict::system(Step::CreateTemporary, errno);
+    named_.store(true, std::memory_order_relaxed);
+  }
+  return createNamed(temporary);
+}
+
+Verdict ObjectDirectory::createNamed(Temporary& temporary) {
+  static constexpr char kLetters[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+  for (int attempt = 0; attempt < kNameAttempts; attempt++) {
+    uint8_t random[12];
+    if (::getrandom(random, sizeof random, 0) != sizeof random) return Verdict::system(Step::CreateTemporary, errno);
+    std::string name = ".tmp-object-";
+    for (const uint8_t byte : random) name += kLetters[byte % (sizeof kLetters - 1)];
+    temporary.fd_.reset(::openat(fd_.get(), name.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, kObjectMode));
+    if (temporary.exists()) {
+      temporary.name_ = std::move(name);
+      return {};
+    }
+    if (errno != EEXIST) break;
+  }
+  return Verdict::system(Step::CreateTemporary, errno);
+}
+
+Verdict ObjectDirectory::examine(const ObjectPath& path, const uint8_t* id, uint64_t size, const Span* content, MessageHasher& hasher) {
+  struct stat facts;
+  if (::fstatat(fd_.get(), path.text, &facts, AT_SYMLINK_NOFOLLOW) != 0)
+    return errno == ENOENT ? good(Status::New) : Verdict::system(Step::OpenExisting, errno);
+  if (!S_ISREG(facts.st_mode)) return good(Status::DamagedObject);
+  const Fd file(::openat(fd_.get(), path.text, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (!file.open()) return errno == ENOENT ? good(Status::New) : Verdict::system(Step::OpenExisting, errno);
+  if (::fstat(file.get(), &facts) != 0) return Verdict::system(Step::OpenExisting, errno);
+  if (!S_ISREG(facts.st_mode) || static_cast<uint64_t>(facts.st_size) != size) return good(Status::DamagedObject);
+
+  MeasuredDigest measured;
+  const int error = measureVerity(file.get(), measured);
+  if (error == 0) return good(measured.is(options_.algorithm, id) ? Status::Present : Status::DamagedObject);
+  if (!meansNoVerity(error)) return Verdict::system(Step::MeasureVerity, error);
+  if (options_.secure) return {Status::DamagedObject, Step::MeasureVerity, error};  // unprotected: what it holds may change
+  return content != nullptr ? compareContent(file.get(), *content) : compareDigest(file.get(), id, hasher);
+}
+
+Verdict ObjectDirectory::store(const uint8_t* id, Span content, MessageHasher& hasher) {
+  const ObjectPath path(options_.algorithm, id);
+  const Verdict existing = examine(path, id, content.size, &content, hasher);  // a lookup is cheaper than a file that is not needed
+  if (existing.status != Status::New) return existing;
+  Temporary temporary;
+  const Verdict created = createTemporary(temporary);
+  if (created.refused()) return created;
+  if (const int error = writeAll(temporary.fd(), content)) return Verdict::system(Step::Write, error);
+  return publish(temporary, id, content.size, &content, hasher);
+}
+
+/** Makes the file immutable, and lets the kernel confirm its digest. */
+Verdict ObjectDirectory::seal(Temporary& temporary, const uint8_t* id) {
+  const int reader = temporary.name_.empty()
+                         ? ::open(ProcPath(temporary.fd()).text, O_RDONLY | O_CLOEXEC)
+                         : ::openat(fd_.get(), temporary.name_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (reader < 0) return Verdict::system(Step::Reopen, errno);
+  temporary.fd_.reset(reader);  // closes the writer
+  if (const int error = enableVerityPatiently(reader, options_.algorithm)) return Verdict::system(Step::EnableVerity, error);
+  MeasuredDigest measured;
+  if (const int error = measureVerity(reader, measured)) return Verdict::system(Step::MeasureVerity, error);
+  return measured.is(options_.algorithm, id) ? Verdict{} : good(Status::VerityDiffers);
+}
+
+Verdict ObjectDirectory::makeSubdirectory(const ObjectPath& path) {
+  const char name[3] = {path.text[0], path.text[1], '\0'};
+  if (::mkdirat(fd_.get(), name, kDirectoryMode) == 0 || errno == EEXIST) return {};
+  return Verdict::system(Step::MakeDirectory, errno);
+}
+
+Verdict ObjectDirectory::linkFd(int fd, const ObjectPath& path) {
+  if (emptyPathLinks_.load(std::memory_order_relaxed)) {
+    if (::linkat(fd, "", fd_.get(), path.text, AT_EMPTY_PATH) == 0) return {};
+    if (errno != ENOENT) return Verdict::system(Step::Link, errno);
+  }
+  // ENOENT: no subdirectory yet, or no right to link this way (only newer kernels let unprivileged processes do so)
+  const ProcPath source(fd);
+  if (::linkat(AT_FDCWD, source.text, fd_.get(), path.text, AT_SYMLINK_FOLLOW) != 0) return Verdict::system(Step::Link, errno);
+  emptyPathLinks_.store(false, std::memory_order_relaxed);
+  return {};
+}
+
+Verdict ObjectDirectory::rename(Temporary& temporary, const ObjectPath& path) {
+  int error = renameNoReplace(fd_.get(), temporary.name_.c_str(), fd_.get(), path.text);
+  if (error == 0) {
+    temporary.name_.clear();
+    return {};
+  }
+  if (error == EINVAL || error == ENOSYS) {  // a file system without RENAME_NOREPLACE
+    error = ::linkat(fd_.get(), temporary.name_.c_str(), fd_.get(), path.text, 0) == 0 ? 0 : errno;
+    if (error == 0) return {};  // the temporary name goes when the temporary does
+  }
+  return Verdict::system(Step::Link, error);
+}
+
+template <typename Attempt>
+Verdict ObjectDirectory::nameIt(const ObjectPath& path, const uint8_t* id, uint64_t size, const Span* content, MessageHasher& hasher,
+                                Attempt attempt) {
+  bool madeDirectory = false;
+  for (int i = 0; i < kLinkAttempts; i++) {
+    Verdict linked = attempt();
+    if (linked.error == ENOENT && !madeDirectory) {
+      const Verdict made = makeSubdirectory(path);
+      if (made.refused()) return made;
+      madeDirectory = true;
+      linked = attempt();
+    }
+    if (!linked.refused()) return good(Status::New);
+    if (linked.error != EEXIST) return linked;
+    const Verdict existing = examine(path, id, size, content, hasher);
+    if (existing.status != Status::New) return existing;
+  }
+  return Verdict::system(Step::Link, EEXIST);
+}
+
+Verdict ObjectDirectory::publish(Temporary& temporary, const uint8_t* id, uint64_t size, const Span* content, MessageHasher& hasher) {
+  if (options_.secure) {
+    const Verdict sealed = seal(temporary, id);
+    if (sealed.refused()) return sealed;
+  }
+  const ObjectPath path(options_.algorithm, id);
+  return nameIt(path, id, size, content, hasher,
+                [&] { return temporary.name_.empty() ? linkFd(temporary.fd(), path) : rename(temporary, path); });
+}
+
+Verdict ObjectDirectory::publishHardLink(int source, const uint8_t* id, uint64_t size, const Span* content, MessageHasher& hasher) {
+  const ObjectPath path(options_.algorithm, id);
+  return nameIt(path, id, size, content, hasher, [&] { return linkFd(source, path); });
+}
+
+}  // namespace cfs

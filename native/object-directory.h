@@ -1,0 +1,89 @@
+// The `objects` directory of a composefs repository: temporaries, and giving them their names.
+#pragma once
+
+#include <atomic>
+#include <string>
+
+#include "ingest-status.h"
+#include "sha.h"
+#include "system.h"
+
+namespace cfs {
+
+class ObjectDirectory;
+
+/** A file without its final name. Leaves nothing behind unless it was linked. */
+class Temporary {
+ public:
+  Temporary() = default;
+  Temporary(Temporary&&) noexcept;
+  Temporary& operator=(Temporary&&) noexcept;
+  ~Temporary() { discard(); }
+  bool exists() const { return fd_.open(); }
+  int fd() const { return fd_.get(); }
+  void discard();
+
+ private:
+  friend class ObjectDirectory;
+  Fd fd_;
+  int directory_ = -1;
+  /** Empty for an unnamed one. */
+  std::string name_;
+};
+
+/** `xx/yyyy…` of an object id. */
+struct ObjectPath {
+  char text[2 * kMaxDigestBytes + 2];
+  ObjectPath(Algorithm algorithm, const uint8_t* id);
+};
+
+struct ObjectDirectoryOptions {
+  Algorithm algorithm;
+  bool secure;
+  bool namedTemporaries;
+};
+
+/** Threads may use it at the same time. */
+class ObjectDirectory {
+ public:
+  ObjectDirectory(Fd fd, const ObjectDirectoryOptions& options);
+
+  /** Open for reading and writing, empty. */
+  Verdict createTemporary(Temporary& temporary);
+  /**
+   * Writes a new object, unless it is there already.
+   * @param hasher of the repository's algorithm
+   */
+  Verdict store(const uint8_t* id, Span content, MessageHasher& hasher);
+  /**
+   * Gives a completely written file its name: New or Present.
+   * @param content the same bytes where they are in memory; else an existing object of that name is hashed
+   */
+  Verdict publish(Temporary& temporary, const uint8_t* id, uint64_t size, const Span* content, MessageHasher& hasher);
+  /** A further name for somebody else's file, insecure repositories only. EXDEV, EPERM, EMLINK: not possible. */
+  Verdict publishHardLink(int source, const uint8_t* id, uint64_t size, const Span* content, MessageHasher& hasher);
+  /** Whether an object of that name is there: Present, New when not, DamagedObject, SystemCall. */
+  Verdict examine(const ObjectPath& path, const uint8_t* id, uint64_t size, const Span* content, MessageHasher& hasher);
+
+  Algorithm algorithm() const { return options_.algorithm; }
+  bool secure() const { return options_.secure; }
+  dev_t device() const { return device_; }
+
+ private:
+  Verdict createNamed(Temporary& temporary);
+  Verdict seal(Temporary& temporary, const uint8_t* id);
+  Verdict linkFd(int fd, const ObjectPath& path);
+  Verdict rename(Temporary& temporary, const ObjectPath& path);
+  Verdict makeSubdirectory(const ObjectPath& path);
+  template <typename Attempt>
+  Verdict nameIt(const ObjectPath& path, const uint8_t* id, uint64_t size, const Span* content, MessageHasher& hasher, Attempt attempt);
+
+  const Fd fd_;
+  const ObjectDirectoryOptions options_;
+  dev_t device_ = 0;
+  std::atomic<bool> named_;
+  /** linkat(AT_EMPTY_PATH) works here; it is cheaper than a walk through /proc. */
+  std::atomic<bool> emptyPathLinks_{true};
+};
+
+}  // namespace cfs
