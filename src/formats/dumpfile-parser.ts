@@ -66,9 +66,7 @@ class DumpfileParser {
 
   constructor(where: Where) {
     this.#where = { ...where, format: 'dumpfile' };
-    this.#links = new DumpfileLinks(this.#directories, (problem, place) =>
-      this.#failAt('PAYLOAD', { field: 'target', problem }, place),
-    );
+    this.#links = new DumpfileLinks(this.#directories, (problem, place) => this.#failAt('PAYLOAD', problem, place));
   }
 
   finish(): Directory {
@@ -291,10 +289,11 @@ class DumpfileParser {
   /** @param offset in the line */
   #failHere(field: string, problem: string | TreeProblem, offset: number): never {
     const { line, offset: lineOffset } = this.#place;
-    const full = typeof problem === 'string' ? { field, problem } : problem;
-    return this.#failAt(field, full, { line, offset: lineOffset + offset });
+    const full = typeof problem === 'string' ? problem : `${problem.field} ${problem.problem}`;
+    const isLimit = typeof problem === 'string' ? undefined : problem.isLimit;
+    return this.#failAt(field, full, { line, offset: lineOffset + offset }, isLimit);
   }
-  #failAt(field: string, { problem, isLimit }: TreeProblem, { line, offset }: LinePlace): never {
+  #failAt(field: string, problem: string, { line, offset }: LinePlace, isLimit?: boolean): never {
     throw new (isLimit ? LimitError : FormatError)(`line ${line}: ${problem}`, { ...this.#where, field, offset });
   }
 }

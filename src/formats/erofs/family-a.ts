@@ -36,7 +36,6 @@ import {
   SELINUX,
   STUB_MODE,
   STUB_NAMES,
-  serializeMetacopy,
   WHITEOUT_MARKS,
   WHITEOUTS_MARKS,
 } from './overlay.ts';
@@ -71,7 +70,7 @@ export function serializeFamilyA(root: Directory, options: ErofsOptions): Uint8A
   const out = new ImageWriter(dataStart + blockCount * BLOCK_BYTES);
   out.header({
     version: options.version,
-    flags: list.some(hasAcl) ? FLAG_HAS_ACL : 0,
+    flags: POSIX_ACL_NAMES.some((name) => table.has(name)) ? FLAG_HAS_ACL : 0,
     rootNid: plannedRoot.offset / SLOT_BYTES,
     inos: list.length,
     buildTimeSeconds: buildTime.mtimeSeconds,
@@ -130,10 +129,16 @@ function listBreadthFirst(root: PlannedInode): PlannedInode[] {
 /** What becomes of an inode on disk: its xattrs, type and link count. */
 function storeInode(planned: PlannedInode, isStub: boolean, isRoot: boolean, version: number, table: XattrTable): void {
   const { inode } = planned;
-  const values = new Map<XattrName, ByteString>();
-  const set = (name: ByteString, value: ByteString): void => void values.set(table.name(name), value);
-  for (const { name, value } of inode.xattrs) set(escapeXattrName(name), byteStringFromBytes(value));
-
+  const stored: StoredXattr[] = inode.xattrs.map(({ name, value }) => ({
+    name: table.name(escapeXattrName(name)),
+    text: byteStringFromBytes(value),
+  }));
+  const set = (full: ByteString, text: ByteString): void => {
+    const name = table.name(full);
+    const known = stored.find((xattr) => xattr.name === name);
+    if (known === undefined) stored.push({ name, text });
+    else known.text = text;
+  };
   if (inode.kind === 'directory') {
     if (planned.hasWhiteout) {
       for (const mark of WHITEOUTS_MARKS) set(mark, NO_VALUE);
@@ -143,27 +148,29 @@ function storeInode(planned: PlannedInode, isStub: boolean, isRoot: boolean, ver
   } else {
     planned.nlink = inode.nlink ?? planned.nlink;
     if (inode.kind === 'external' && inode.sizeBytes > 0) {
-      set(METACOPY, serializeMetacopy(inode.digest));
-      if (inode.payload !== undefined) set(REDIRECT, `/${inode.payload}` as ByteString);
+      stored.push({ name: table.name(METACOPY), text: (inode.digest ?? '') as string as ByteString });
+      if (inode.payload !== undefined) stored.push({ name: table.name(REDIRECT), text: inode.payload });
     } else if (!isStub && isWhiteout(inode)) {
       planned.mode = FileType.file | inode.permissions;
       for (const mark of WHITEOUT_MARKS) set(mark, NO_VALUE);
     }
   }
-  if (values.size === 0) return;
-  const names = [...values.keys()];
-  if (names.length > 1) names.sort((a, b) => (a.full < b.full ? -1 : 1));
-  planned.xattrs = names.map((name) => table.add(name, values.get(name) as ByteString));
+  if (stored.length === 0) return;
+  if (stored.length > 1) stored.sort((a, b) => (a.name.full < b.name.full ? -1 : 1));
+  planned.xattrs = stored.map(({ name, text }) => table.add(name, text));
 }
 const NO_VALUE = '' as ByteString;
 
-const hasAcl = ({ xattrs }: PlannedInode): boolean => xattrs.some(({ name }) => POSIX_ACL_NAMES.includes(name.full));
+interface StoredXattr {
+  name: XattrName;
+  text: ByteString;
+}
 
 /** Order of the shared table: descending by name, then by length of the value, then by value. */
 function compareDescending(a: XattrPair, b: XattrPair): number {
   if (a.name !== b.name) return a.name.full > b.name.full ? -1 : 1;
-  if (a.value.length !== b.value.length) return b.value.length - a.value.length;
-  return a.value > b.value ? -1 : 1;
+  if (a.valueBytes !== b.valueBytes) return b.valueBytes - a.valueBytes;
+  return a.text > b.text ? -1 : 1;
 }
 
 interface Time {

@@ -5,7 +5,7 @@
 
 import { FormatError, LimitError } from '../../errors.ts';
 import { type ByteString, byteStringFromBytes } from '../byte-string.ts';
-import { type Algorithm, digestBytes, isObjectId, type ObjectId, objectRelativePath } from '../ids.ts';
+import { type Algorithm, type ObjectId, objectRelativePath } from '../ids.ts';
 import type { Directory, ExternalFile, Inode } from '../tree.ts';
 import { directoryGroups, ImageWriter } from './image-writer.ts';
 import {
@@ -21,7 +21,7 @@ import {
   XATTR_HEADER_BYTES,
 } from './layout.ts';
 import { MAX_SHARED_REFERENCES_V2, MAX_XATTR_ICOUNT } from './limits.ts';
-import { escapeXattrName, METACOPY, REDIRECT, serializeMetacopy } from './overlay.ts';
+import { escapeXattrName, METACOPY, objectOfPath, REDIRECT } from './overlay.ts';
 import { type ErofsOptions, inlineContent, type PlannedInode, planTree } from './plan.ts';
 import { type XattrPair, XattrTable } from './xattrs.ts';
 
@@ -62,11 +62,11 @@ export function serializeFamilyB(root: Directory, options: ErofsOptions): Uint8A
 function listXattrs(planned: PlannedInode, algorithm: Algorithm, table: XattrTable): void {
   const { inode } = planned;
   const pairs: XattrPair[] = [];
-  const add = (name: ByteString, value: ByteString): void => void pairs.push(table.add(table.name(name), value));
+  const add = (name: ByteString, text: ByteString): void => void pairs.push(table.add(table.name(name), text));
   if (isChunked(inode)) {
-    add(METACOPY, serializeMetacopy(inode.digest));
+    add(METACOPY, (inode.digest ?? '') as string as ByteString);
     const object = objectOf(inode, algorithm);
-    if (object !== undefined) add(REDIRECT, `/${objectRelativePath(object)}` as ByteString);
+    if (object !== undefined) add(REDIRECT, objectRelativePath(object) as ByteString);
   }
   const own = inode.xattrs.length > 1 ? inode.xattrs.toSorted((a, b) => (a.name < b.name ? -1 : 1)) : inode.xattrs;
   for (const { name, value } of own) add(escapeXattrName(name), byteStringFromBytes(value));
@@ -76,9 +76,8 @@ function listXattrs(planned: PlannedInode, algorithm: Algorithm, table: XattrTab
 /** The object with an external file's body; version 2 names it by its digest, or by the end of its path where it has none. */
 function objectOf({ digest, payload }: ExternalFile, algorithm: Algorithm): ObjectId | undefined {
   if (digest !== undefined || payload === undefined) return digest;
-  const end = payload.slice(-(2 * digestBytes(algorithm) + 1));
-  const id = end.slice(0, 2) + end.slice(3);
-  if (end[2] !== '/' || !isObjectId(id, algorithm))
+  const id = objectOfPath(payload, algorithm);
+  if (id === undefined)
     throw new FormatError(`${JSON.stringify(payload)} is no object path, as version 2 images need it`, {
       format: 'tree',
       field: 'payload',
@@ -90,7 +89,7 @@ function objectOf({ digest, payload }: ExternalFile, algorithm: Algorithm): Obje
 function compareAscending(a: XattrPair, b: XattrPair): number {
   if (a.name.prefixIndex !== b.name.prefixIndex) return a.name.prefixIndex - b.name.prefixIndex;
   if (a.name !== b.name) return a.name.suffix < b.name.suffix ? -1 : 1;
-  return a.value < b.value ? -1 : 1;
+  return a.text < b.text ? -1 : 1;
 }
 
 function sizeXattrs(planned: PlannedInode): void {

@@ -22,8 +22,11 @@ import {
   XATTR_HEADER_BYTES,
 } from './layout.ts';
 import { MAX_IMAGE_BYTES } from './limits.ts';
+import { writeMetacopy } from './overlay.ts';
 import type { ErofsVersion, PlannedInode } from './plan.ts';
 import type { XattrPair } from './xattrs.ts';
+
+const SLASH = 0x2f;
 
 export interface SuperblockFields {
   version: ErofsVersion;
@@ -151,12 +154,21 @@ export class ImageWriter {
     this.#view.setUint8(at + 4, sharedCount);
   }
 
-  xattrEntry({ name, value }: XattrPair, at: number): void {
+  xattrEntry({ name, text, valueBytes }: XattrPair, at: number): void {
     this.#view.setUint8(at, name.suffix.length);
     this.#view.setUint8(at + 1, name.prefixIndex);
-    this.#view.setUint16(at + 2, value.length, true);
+    this.#view.setUint16(at + 2, valueBytes, true);
     this.text(name.suffix, at + XATTR_ENTRY_BYTES);
-    this.text(value, at + XATTR_ENTRY_BYTES + name.suffix.length);
+    const valueAt = at + XATTR_ENTRY_BYTES + name.suffix.length;
+    if (valueBytes === 0) return;
+    if (name.form === 'digest') {
+      writeMetacopy(text, this.bytes, valueAt);
+    } else if (name.form === 'path') {
+      this.bytes[valueAt] = SLASH;
+      this.text(text, valueAt + 1);
+    } else {
+      this.text(text, valueAt);
+    }
   }
 
   /** All groups: the full ones into blocks, the last one behind the inode if the directory has a tail. */

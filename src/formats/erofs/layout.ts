@@ -43,8 +43,11 @@ export const Superblock = {
   bytes: 128,
 } as const;
 export const BLOCK_SIZE_BITS = 12;
+export const FEATURE_COMPAT_XATTR_FILTER = 4;
 /** mtime (2) and xattr name filter (4). */
-export const FEATURE_COMPAT = 6;
+export const FEATURE_COMPAT = 2 | FEATURE_COMPAT_XATTR_FILTER;
+/** Chunk-based files; read, but left out by the writers although they write such files. */
+export const FEATURE_INCOMPAT_CHUNKED = 4;
 /** Where the first inode goes. */
 export const FIRST_INODE_OFFSET = SUPERBLOCK_OFFSET + Superblock.bytes;
 

@@ -5,7 +5,7 @@
 
 import type { ByteString } from '../byte-string.ts';
 import { FS_VERITY_ALGORITHM_NUMBER } from '../fs-verity.ts';
-import { type Algorithm, digestBytes, type ObjectId, objectIdFromBytes } from '../ids.ts';
+import { type Algorithm, digestBytes, isObjectId, type ObjectId, objectIdFromBytes } from '../ids.ts';
 
 const bytes = (ascii: string): ByteString => ascii as ByteString;
 
@@ -41,17 +41,20 @@ export const STUB_NAMES: readonly ByteString[] = Array.from({ length: 256 }, (_,
 
 const METACOPY_HEADER_BYTES = 4;
 
-const nibble = (code: number): number => (code < 0x3a ? code - 0x30 : code - 0x57);
+/** Bytes of the metacopy value for a digest in hex; empty without one. */
+export const metacopyBytes = (digest: string): number =>
+  digest === '' ? 0 : METACOPY_HEADER_BYTES + digest.length / 2;
 
-/** Value of the metacopy xattr; empty without a digest. */
-export function serializeMetacopy(digest: ObjectId | undefined): ByteString {
-  if (digest === undefined) return bytes('');
+/** Writes the metacopy value for a digest in lower-case hex. */
+export function writeMetacopy(digest: string, out: Uint8Array, at: number): void {
   const algorithm: Algorithm = digest.length === 2 * digestBytes('sha256') ? 'sha256' : 'sha512';
-  const codes = [0, METACOPY_HEADER_BYTES + digest.length / 2, 0, FS_VERITY_ALGORITHM_NUMBER[algorithm]];
+  out[at + 1] = metacopyBytes(digest);
+  out[at + 3] = FS_VERITY_ALGORITHM_NUMBER[algorithm]; // version and flags stay 0
   for (let i = 0; i < digest.length; i += 2)
-    codes.push((nibble(digest.charCodeAt(i)) << 4) | nibble(digest.charCodeAt(i + 1)));
-  return String.fromCharCode.apply(null, codes) as ByteString;
+    out[at + METACOPY_HEADER_BYTES + i / 2] = (nibble(digest.charCodeAt(i)) << 4) | nibble(digest.charCodeAt(i + 1));
 }
+
+const nibble = (code: number): number => (code < 0x3a ? code - 0x30 : code - 0x57);
 
 /** The digest in a metacopy value that is not empty, or what is wrong with it. */
 export function parseMetacopy(value: Uint8Array): { digest: ObjectId } | { problem: string } {
@@ -63,4 +66,11 @@ export function parseMetacopy(value: Uint8Array): { digest: ObjectId } | { probl
   if (length !== value.length || length !== METACOPY_HEADER_BYTES + digestBytes(algorithm))
     return { problem: `of ${value.length} bytes says it has ${length}, for a ${algorithm} digest` };
   return { digest: objectIdFromBytes(value.subarray(METACOPY_HEADER_BYTES)) };
+}
+
+/** The object that a path ending in `xx/yyyy…` names; libostree's `xx/yyyy….file` names none of ours. */
+export function objectOfPath(path: ByteString, algorithm: Algorithm): ObjectId | undefined {
+  const end = path.slice(-(2 * digestBytes(algorithm) + 1));
+  const id = end.slice(0, 2) + end.slice(3);
+  return end[2] === '/' && isObjectId(id, algorithm) ? id : undefined;
 }

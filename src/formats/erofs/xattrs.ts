@@ -2,6 +2,7 @@
 
 import type { ByteString } from '../byte-string.ts';
 import { XATTR_PREFIX_LUSTRE, XATTR_PREFIXES, xattrEntryBytes } from './layout.ts';
+import { METACOPY, metacopyBytes, REDIRECT } from './overlay.ts';
 import { xxh32 } from './xxhash.ts';
 
 /** Seed of the name filter; the prefix index is added. */
@@ -16,14 +17,27 @@ export interface XattrName {
   prefixIndex: number;
   suffix: ByteString;
   filterBit: number;
+  /** How the text of its values becomes bytes. */
+  form: XattrForm;
   /** By value. */
   pairs: Map<ByteString, XattrPair>;
 }
 
+/**
+ * Nearly every file has two xattrs that no other has, its digest and its path. They stay the strings that the tree has
+ * until they are written: `digest` is hex (or empty) that becomes a metacopy value, `path` gets a slash in front.
+ */
+export type XattrForm = 'bytes' | 'digest' | 'path';
+
+const storedLength = (form: XattrForm, text: ByteString): number =>
+  form === 'bytes' ? text.length : form === 'path' ? 1 + text.length : metacopyBytes(text);
+
 /** A name with a value, however many inodes have it. */
 export interface XattrPair {
   name: XattrName;
-  value: ByteString;
+  /** In the name's form. */
+  text: ByteString;
+  valueBytes: number;
   /** Inodes that have it. */
   count: number;
   /** As stored, padding included. */
@@ -47,19 +61,27 @@ export class XattrTable {
     if (name === undefined) {
       const prefixIndex = this.#prefixIndex(full);
       const suffix = full.slice(XATTR_PREFIXES[prefixIndex].length) as ByteString;
-      name = { full, prefixIndex, suffix, filterBit: filterBit(prefixIndex, suffix), pairs: new Map() };
+      // names that users gave are escaped, so that these two are ours
+      const form = full === METACOPY ? 'digest' : full === REDIRECT ? 'path' : 'bytes';
+      name = { full, prefixIndex, suffix, filterBit: filterBit(prefixIndex, suffix), form, pairs: new Map() };
       this.#names.set(full, name);
     }
     return name;
   }
 
+  /** Whether some inode has an xattr of that name. */
+  has(full: ByteString): boolean {
+    return this.#names.has(full);
+  }
+
   /** Counts one more inode that has the pair. */
-  add(name: XattrName, value: ByteString): XattrPair {
-    let pair = name.pairs.get(value);
+  add(name: XattrName, text: ByteString): XattrPair {
+    let pair = name.pairs.get(text);
     if (pair === undefined) {
-      const entryBytes = xattrEntryBytes(name.suffix.length, value.length);
-      pair = { name, value, count: 0, entryBytes, tableOffset: -1 };
-      name.pairs.set(value, pair);
+      const valueBytes = storedLength(name.form, text);
+      const entryBytes = xattrEntryBytes(name.suffix.length, valueBytes);
+      pair = { name, text, valueBytes, count: 0, entryBytes, tableOffset: -1 };
+      name.pairs.set(text, pair);
     }
     pair.count++;
     return pair;

@@ -1,9 +1,7 @@
 /** The images of the composefs C tools: dumpfiles, what mkcomposefs makes of them, what composefs-info says about that. */
 
-import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
-
-const DIRECTORY = new URL('../../vectors/images/', import.meta.url);
+import { readVector, readVectorJson } from '../../support/vectors.ts';
 
 export interface ImageVector {
   /** Dump and variant, for test names. */
@@ -17,10 +15,10 @@ export interface ImageVector {
   fsVeritySha256: string;
 }
 
-/** A vector file, unpacked if it is gzipped. */
-export function readVector(path: string, directory = DIRECTORY): Uint8Array {
-  const bytes = readFileSync(new URL(path, directory));
-  return new Uint8Array(path.endsWith('.gz') ? gunzipSync(bytes) : bytes);
+/** A file of the vectors, unpacked if it is gzipped. */
+export function readUnpacked(path: string): Uint8Array {
+  const bytes = readVector(path);
+  return path.endsWith('.gz') ? new Uint8Array(gunzipSync(bytes)) : bytes;
 }
 
 interface ExpectedImage {
@@ -37,13 +35,13 @@ interface ExpectedDump {
 }
 
 export function loadImageVectors(): ImageVector[] {
-  const { commits, handmade } = JSON.parse(new TextDecoder().decode(readVector('expected.json')));
-  const dumps: ExpectedDump[] = [
-    ...Object.values(commits as Record<string, Record<'verity' | 'noverity', ExpectedDump>>).flatMap((commit) => [
-      commit.verity,
-      commit.noverity,
-    ]),
-    ...Object.values(handmade as Record<string, ExpectedDump>),
+  const { commits, handmade } = readVectorJson<{
+    commits: Record<string, Record<'verity' | 'noverity', ExpectedDump>>;
+    handmade: Record<string, ExpectedDump>;
+  }>('images/expected.json');
+  const dumps = [
+    ...Object.values(commits).flatMap(({ verity, noverity }) => [verity, noverity]),
+    ...Object.values(handmade),
   ];
   return dumps.flatMap(({ dump, images }) =>
     (['v0', 'auto', 'v1'] as const)
@@ -53,11 +51,11 @@ export function loadImageVectors(): ImageVector[] {
         const image = own.same_as === undefined ? own : images[own.same_as as 'v0' | 'v1'];
         return {
           name: `${dump} as ${variant}`,
-          dump: readVector(dump),
+          dump: readUnpacked(`images/${dump}`),
           variant,
-          bytes: readVector(image.file),
+          bytes: readUnpacked(`images/${image.file}`),
           version: image.composefs_version,
-          infoDump: new TextDecoder().decode(readVector(image.info_dump)),
+          infoDump: new TextDecoder().decode(readUnpacked(`images/${image.info_dump}`)),
           objects: image.objects,
           fsVeritySha256: image.fsverity_sha256,
         };

@@ -1,0 +1,307 @@
+/** Inodes, their xattrs and their data, each checked before it is believed. */
+
+import { FormatError, LimitError, type Where } from '../../errors.ts';
+import { type ByteString, byteStringFromBytes } from '../byte-string.ts';
+import type { Inode, Xattr } from '../tree.ts';
+import {
+  BLOCK_BYTES,
+  COMPACT_BYTES,
+  EXTENDED_BYTES,
+  FIRST_INODE_OFFSET,
+  Layout,
+  MAX_CHUNK_FORMAT,
+  SLOT_BYTES,
+  XATTR_ENTRY_BYTES,
+  XATTR_HEADER_BYTES,
+  XATTR_PREFIXES,
+  xattrEntryBytes,
+} from './layout.ts';
+import {
+  MAX_EXPANDED_XATTR_BYTES,
+  MAX_EXTERNAL_BYTES,
+  MAX_INLINE_BYTES,
+  MAX_INLINE_BYTES_V2,
+  MAX_TARGET_BYTES,
+  MAX_TARGET_BYTES_V2,
+} from './limits.ts';
+import type { ImageHeader } from './superblock-reader.ts';
+import { filterBit } from './xattrs.ts';
+
+export interface ImageInode {
+  nid: number;
+  /** In the image. */
+  offset: number;
+  kind: Exclude<Inode['kind'], 'external'>;
+  permissions: number;
+  layout: number;
+  sizeBytes: number;
+  nlink: number;
+  uid: number;
+  gid: number;
+  mtimeSeconds: bigint;
+  mtimeNanoseconds: number;
+  /** First block, device number or chunk format. */
+  u: number;
+  /** As stored: the inode's own, then those that it shares; names unescaped nowhere. */
+  xattrs: Xattr[];
+  /** Where the inode's header and xattrs end. */
+  tailOffset: number;
+}
+
+interface StoredName {
+  name: ByteString;
+  filterBit: number;
+}
+
+interface StoredXattr {
+  xattr: Xattr;
+  filterBit: number;
+  entryBytes: number;
+}
+
+const KINDS: Record<number, ImageInode['kind']> = {
+  1: 'fifo',
+  2: 'character',
+  4: 'directory',
+  6: 'block',
+  8: 'file',
+  10: 'symlink',
+  12: 'socket',
+};
+
+export class InodeReader {
+  readonly bytes: Uint8Array;
+  readonly header: ImageHeader;
+  readonly #where: Where;
+  readonly #view: DataView;
+  /** By offset: many inodes share one. */
+  readonly #shared = new Map<number, StoredXattr>();
+  /** By prefix index, then suffix: few names, many uses. */
+  readonly #names: Array<Map<ByteString, StoredName>> = XATTR_PREFIXES.map(() => new Map());
+  /** Parts of an image do not overlap; so all inodes and their data, read once each, are no longer than the image. */
+  #bytesLeft: number;
+  #sharedBytesLeft: number;
+  #expandedXattrBytes = 0;
+
+  constructor(bytes: Uint8Array, header: ImageHeader, where: Where) {
+    this.bytes = bytes;
+    this.header = header;
+    this.#where = where;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#bytesLeft = bytes.length;
+    this.#sharedBytesLeft = bytes.length;
+  }
+
+  fail(field: string, offset: number, problem: string): never {
+    throw new FormatError(problem, { ...this.#where, field, offset });
+  }
+
+  /** Reads an inode; each is to be read once. @param nid below 2^53 */
+  inode(nid: number): ImageInode {
+    const view = this.#view;
+    const offset = nid * SLOT_BYTES;
+    if (offset < FIRST_INODE_OFFSET || offset + COMPACT_BYTES > this.bytes.length)
+      this.fail('nid', offset, `inode ${nid} lies outside the image`);
+    const format = view.getUint16(offset, true);
+    const isExtended = (format & 1) === 1;
+    const layout = format >> 1;
+    if (layout !== Layout.plain && layout !== Layout.inline && layout !== Layout.chunked)
+      this.fail('inode.format', offset, `unknown inode format ${format}`);
+    if (!isExtended && this.header.version === 2)
+      this.fail('inode.format', offset, 'a compact inode in a version 2 image');
+    const headerBytes = isExtended ? EXTENDED_BYTES : COMPACT_BYTES;
+    if (offset + headerBytes > this.bytes.length) this.fail('inode', offset, 'lies outside the image');
+    const mode = view.getUint16(offset + 4, true);
+    const kind =
+      KINDS[mode >> 12] ?? this.fail('inode.mode', offset + 4, `mode 0${mode.toString(8)} has no known type`);
+    const icount = view.getUint16(offset + 2, true);
+    const xattrBytes = icount === 0 ? 0 : XATTR_HEADER_BYTES + 4 * (icount - 1);
+    const tailOffset = offset + headerBytes + xattrBytes;
+    if (tailOffset > this.bytes.length) this.fail('inode.xattr_icount', offset + 2, 'the xattrs lie outside the image');
+    const { buildTimeSeconds, buildTimeNanoseconds } = this.header;
+    const inode: ImageInode = {
+      nid,
+      offset,
+      kind,
+      permissions: mode & 0o7777,
+      layout,
+      sizeBytes: isExtended ? this.#size(offset + 8) : view.getUint32(offset + 8, true),
+      nlink: isExtended ? view.getUint32(offset + 44, true) : view.getUint16(offset + 6, true),
+      uid: isExtended ? view.getUint32(offset + 24, true) : view.getUint16(offset + 24, true),
+      gid: isExtended ? view.getUint32(offset + 28, true) : view.getUint16(offset + 26, true),
+      mtimeSeconds: isExtended ? view.getBigInt64(offset + 32, true) : buildTimeSeconds,
+      mtimeNanoseconds: isExtended ? view.getUint32(offset + 40, true) : buildTimeNanoseconds,
+      u: view.getUint32(offset + 16, true),
+      xattrs: NO_XATTRS,
+      tailOffset,
+    };
+    if (inode.mtimeNanoseconds >= 1e9)
+      this.fail('inode.mtime_nsec', offset + 40, `${inode.mtimeNanoseconds} is not below 10^9`);
+    this.#take(headerBytes + xattrBytes + this.#dataBytes(inode), inode);
+    if (xattrBytes > 0) inode.xattrs = this.#xattrs(offset + headerBytes, tailOffset);
+    return inode;
+  }
+
+  #size(offset: number): number {
+    const size = this.#view.getUint32(offset + 4, true) * 2 ** 32 + this.#view.getUint32(offset, true);
+    if (size > MAX_EXTERNAL_BYTES) this.fail('inode.size', offset, `${size} bytes are implausible`);
+    return size;
+  }
+
+  /** Checks size and layout. @returns bytes of blocks and tail */
+  #dataBytes(inode: ImageInode): number {
+    const { kind, layout, sizeBytes, offset, u, tailOffset } = inode;
+    const badSize = (problem: string): never => this.fail('inode.size', offset + 8, problem);
+    if (layout === Layout.chunked) {
+      if (kind !== 'file') this.fail('inode.format', offset, `a ${kind} cannot be chunk-based`);
+      if ((u & 0xffff) > MAX_CHUNK_FORMAT)
+        this.fail('inode.u', offset + 16, `unknown chunk format 0x${(u & 0xffff).toString(16)}`);
+      if (sizeBytes === 0) badSize('a chunk-based file is not empty');
+      return 0; // the table says "hole" and nobody reads it
+    }
+    if (kind !== 'file' && kind !== 'directory' && kind !== 'symlink') {
+      if (layout !== Layout.plain) this.fail('inode.format', offset, `a ${kind} has no data`);
+      if (sizeBytes !== 0) badSize(`a ${kind} has no data`);
+      return 0;
+    }
+    if (sizeBytes > this.bytes.length) badSize(`${sizeBytes} bytes of data lie outside the image`);
+    if (kind !== 'directory') this.#atMost(sizeBytes, kind, offset);
+    const { blockBytes, tailBytes } = dataParts(inode);
+    if (blockBytes > 0 && u * BLOCK_BYTES + blockBytes > this.bytes.length)
+      this.fail('inode.u', offset + 16, `the blocks from ${u} on lie outside the image`);
+    if (tailBytes > 0 && (tailOffset % BLOCK_BYTES) + tailBytes > BLOCK_BYTES) badSize('inline data crosses a block');
+    if (
+      kind === 'symlink' &&
+      tailBytes > 0 &&
+      this.header.version !== 2 &&
+      (offset % BLOCK_BYTES) + (tailOffset - offset) + tailBytes > BLOCK_BYTES
+    )
+      badSize('the inode of a symlink crosses a block');
+    return blockBytes + tailBytes;
+  }
+
+  #atMost(sizeBytes: number, kind: 'file' | 'symlink', offset: number): void {
+    const isV2 = this.header.version === 2;
+    const most =
+      kind === 'file' ? (isV2 ? MAX_INLINE_BYTES_V2 : MAX_INLINE_BYTES) : isV2 ? MAX_TARGET_BYTES_V2 : MAX_TARGET_BYTES;
+    if (sizeBytes > most)
+      throw new LimitError(`${sizeBytes} bytes, ${most} are allowed in a ${kind}`, {
+        ...this.#where,
+        field: 'inode.size',
+        offset,
+      });
+    if (sizeBytes === 0 && kind === 'symlink') this.fail('inode.size', offset + 8, 'a symlink needs a target');
+  }
+
+  /** What a file, directory or symlink has in the image: one piece, or blocks and tail. Views, not copies. */
+  dataOf(inode: ImageInode): { blocks: Uint8Array; tail: Uint8Array } {
+    const { u, tailOffset, sizeBytes } = inode;
+    const { blockBytes, tailBytes } = dataParts(inode);
+    const start = blockBytes === 0 ? 0 : u * BLOCK_BYTES;
+    return {
+      blocks: this.bytes.subarray(start, start + Math.min(blockBytes, sizeBytes)),
+      tail: this.bytes.subarray(tailOffset, tailOffset + tailBytes),
+    };
+  }
+
+  #take(bytes: number, { offset }: ImageInode): void {
+    this.#bytesLeft -= bytes;
+    if (this.#bytesLeft < 0) this.fail('inode', offset, 'overlaps other inodes');
+  }
+
+  #xattrs(start: number, end: number): Xattr[] {
+    const view = this.#view;
+    const filter = view.getUint32(start, true);
+    const sharedCount = view.getUint8(start + 4);
+    const entriesAt = start + XATTR_HEADER_BYTES + 4 * sharedCount;
+    if (entriesAt > end)
+      this.fail('xattr.h_shared_count', start + 4, `${sharedCount} references do not fit into the xattr area`);
+    const xattrs: Xattr[] = [];
+    let names = 0;
+    for (let at = entriesAt; at < end; ) {
+      const stored = this.#entry(at, end);
+      xattrs.push(stored.xattr);
+      names |= stored.filterBit;
+      at += stored.entryBytes;
+    }
+    for (let at = start + XATTR_HEADER_BYTES; at < entriesAt; at += 4) {
+      const stored = this.#sharedEntry(this.header.xattrsOffset + 4 * view.getUint32(at, true), at);
+      xattrs.push(stored.xattr);
+      names |= stored.filterBit;
+    }
+    if (this.header.hasXattrFilter && filter !== ~names >>> 0)
+      this.fail('xattr.h_name_filter', start, `0x${filter.toString(16)} hides xattrs or promises others`);
+    this.#checkNames(xattrs, start);
+    return xattrs;
+  }
+
+  #checkNames(xattrs: Xattr[], offset: number): void {
+    const seen = new Set<ByteString>();
+    for (const { name, value } of xattrs) {
+      if (seen.has(name)) this.fail('xattr.name', offset, `${JSON.stringify(name)} is there twice`);
+      seen.add(name);
+      this.#expandedXattrBytes += name.length + value.length;
+    }
+    if (this.#expandedXattrBytes > MAX_EXPANDED_XATTR_BYTES)
+      throw new LimitError(`the xattrs stand for more than ${MAX_EXPANDED_XATTR_BYTES} bytes`, {
+        ...this.#where,
+        field: 'xattr',
+        offset,
+      });
+  }
+
+  #sharedEntry(at: number, referenceAt: number): StoredXattr {
+    const known = this.#shared.get(at);
+    if (known !== undefined) return known;
+    if (at + XATTR_ENTRY_BYTES > this.bytes.length)
+      this.fail('xattr.shared', referenceAt, 'the shared xattr lies outside the image');
+    const stored = this.#entry(at, this.bytes.length);
+    this.#sharedBytesLeft -= stored.entryBytes;
+    if (this.#sharedBytesLeft < 0) this.fail('xattr.shared', referenceAt, 'shared xattrs overlap');
+    this.#shared.set(at, stored);
+    return stored;
+  }
+
+  #entry(at: number, end: number): StoredXattr {
+    const view = this.#view;
+    if (at + XATTR_ENTRY_BYTES > end) this.fail('xattr', at, 'an entry does not fit into the xattr area');
+    const suffixBytes = view.getUint8(at);
+    const prefixIndex = view.getUint8(at + 1);
+    const valueBytes = view.getUint16(at + 2, true);
+    const prefix =
+      XATTR_PREFIXES[prefixIndex] ?? this.fail('xattr.e_name_index', at + 1, `unknown prefix ${prefixIndex}`);
+    const entryBytes = xattrEntryBytes(suffixBytes, valueBytes);
+    if (at + entryBytes > end)
+      this.fail('xattr', at, `an entry of ${entryBytes} bytes does not fit into the xattr area`);
+    const valueAt = at + XATTR_ENTRY_BYTES + suffixBytes;
+    const suffix = byteStringFromBytes(this.bytes.subarray(at + XATTR_ENTRY_BYTES, valueAt));
+    let stored = this.#names[prefixIndex].get(suffix);
+    if (stored === undefined) {
+      stored = { name: (prefix + suffix) as ByteString, filterBit: filterBit(prefixIndex, suffix) };
+      this.#checkName(stored.name, prefixIndex, at);
+      this.#names[prefixIndex].set(suffix, stored);
+    }
+    const value = this.bytes.subarray(valueAt, valueAt + valueBytes);
+    return { xattr: { name: stored.name, value }, filterBit: stored.filterBit, entryBytes };
+  }
+
+  #checkName(name: ByteString, prefixIndex: number, at: number): void {
+    if (name === '' || name === '\0') this.fail('xattr.e_name_len', at, 'an xattr without a name');
+    // composefs-rs keeps the NUL that ends a name inside ostree objects; it is kept here too
+    if (name.slice(0, -1).includes('\0')) this.fail('xattr.name', at + XATTR_ENTRY_BYTES, 'contains a NUL');
+    const isUnderPrefix = XATTR_PREFIXES.some((prefix, index) => MUST_BE_CUT.has(index) && name.startsWith(prefix));
+    if (prefixIndex === 0 && isUnderPrefix)
+      this.fail('xattr.e_name_index', at + 1, `${JSON.stringify(name)} must be stored by its prefix`);
+  }
+}
+/** Prefixes that every writer cuts off; under a whole name the kernel would not find such an xattr. */
+const MUST_BE_CUT = new Set([1, 2, 3, 4, 6]);
+const NO_XATTRS: Xattr[] = [];
+
+/** How a flat inode's data is divided. */
+function dataParts({ kind, layout, sizeBytes }: ImageInode): { blockBytes: number; tailBytes: number } {
+  if (layout === Layout.chunked || (kind !== 'file' && kind !== 'directory' && kind !== 'symlink'))
+    return { blockBytes: 0, tailBytes: 0 };
+  const tailBytes = layout === Layout.inline ? sizeBytes % BLOCK_BYTES : 0;
+  return { blockBytes: Math.ceil((sizeBytes - tailBytes) / BLOCK_BYTES) * BLOCK_BYTES, tailBytes };
+}

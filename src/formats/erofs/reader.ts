@@ -1,0 +1,91 @@
+/** A composefs EROFS image, checked in full as it is read; made by any writer, or by somebody hostile. */
+
+import type { Where } from '../../errors.ts';
+import type { ByteString } from '../byte-string.ts';
+import { type Algorithm, isObjectId, type ObjectId } from '../ids.ts';
+import type { Directory } from '../tree.ts';
+import { type Body, givenXattrs, isExternal, readBody } from './body-reader.ts';
+import { type WalkedEntry, walkImage } from './image-walk.ts';
+import { InodeReader } from './inode-reader.ts';
+import { objectOfPath } from './overlay.ts';
+import type { ErofsVersion } from './plan.ts';
+import { hasImageMagic, type ImageHeader, parseImageHeader } from './superblock-reader.ts';
+import { readImageTree } from './tree-reader.ts';
+
+/** Whether bytes claim to be an image, as against a dumpfile. */
+export const isErofsImage = (bytes: Uint8Array): boolean => hasImageMagic(bytes);
+
+export class ErofsImage {
+  readonly bytes: Uint8Array;
+  readonly header: ImageHeader;
+  readonly #where: Where;
+
+  private constructor(bytes: Uint8Array, where: Where) {
+    this.bytes = bytes;
+    this.#where = { ...where, format: 'EROFS' };
+    this.header = parseImageHeader(bytes, this.#where);
+  }
+
+  /**
+   * Checks the headers; inodes are checked by the methods that read them.
+   * @param bytes the whole image; kept, and what the methods return may be views of it
+   * @throws FormatError or LimitError
+   */
+  static open(bytes: Uint8Array, where: Where = {}): ErofsImage {
+    return new ErofsImage(bytes, where);
+  }
+
+  get version(): ErofsVersion {
+    return this.header.version;
+  }
+
+  /** Entries as they are stored, see `walkImage`. */
+  walk(): Generator<WalkedEntry> {
+    return walkImage(this.#reader(), this.#where);
+  }
+
+  /**
+   * The tree that the image was made of. Names of one inode are one leaf; stubs, marks and escapes are undone, so that
+   * writing it with the same version gives the same image.
+   * @throws FormatError or LimitError, naming field and offset
+   */
+  readTree(): Directory {
+    return readImageTree(this.#reader(), this.#where);
+  }
+
+  /** Paths of all bodies, unique and in byte order; what `composefs-info objects` prints. */
+  payloads(): ByteString[] {
+    const paths = new Set<ByteString>();
+    for (const { payload } of this.#bodies()) if (payload !== undefined) paths.add(payload);
+    return [...paths].sort();
+  }
+
+  /**
+   * Objects that the image needs, unique and sorted: the digest of every body, and what a path of the form `xx/yyyy…`
+   * names. libostree's `xx/yyyy….file` names no object of ours.
+   * @param algorithm of the repository; ids of another one are left out
+   */
+  objects(algorithm: Algorithm): ObjectId[] {
+    const ids = new Set<ObjectId>();
+    for (const { payload, digest } of this.#bodies()) {
+      if (digest !== undefined && isObjectId(digest, algorithm)) ids.add(digest);
+      const named = payload === undefined ? undefined : objectOfPath(payload, algorithm);
+      if (named !== undefined) ids.add(named);
+    }
+    return [...ids].sort();
+  }
+
+  *#bodies(): Generator<Body> {
+    const reader = this.#reader();
+    for (const { inode, depth } of walkImage(reader, this.#where)) {
+      if (inode === undefined) continue;
+      givenXattrs(reader, inode, depth === 0); // refuses what readTree() would refuse
+      if (isExternal(inode)) yield readBody(reader, inode);
+    }
+  }
+
+  /** One for each walk: it counts what it has read. */
+  #reader(): InodeReader {
+    return new InodeReader(this.bytes, this.header, this.#where);
+  }
+}
