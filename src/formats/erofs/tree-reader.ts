@@ -61,9 +61,10 @@ class TreeBuilder {
       }
       if (this.#isFamilyA && depth > 0) this.#order.add(depth, nid);
     }
-    for (const [leaf, names] of this.#names) stateNlink(leaf, leaf.nlink ?? 1, names);
     const root = path[0].directory;
-    if (this.#isFamilyA && this.#names.size > 0) this.#order.restoreOrigins(root, new Set(this.#names.keys()));
+    if (!this.#isFamilyA || this.#names.size === 0) return root;
+    for (const [leaf, names] of this.#names) stateNlink(leaf, leaf.nlink ?? 1, names);
+    this.#order.restoreOrigins(root, new Set(this.#names.keys()));
     return root;
   }
 
