@@ -42,6 +42,9 @@ export function setUp() {
   ensureLauncher();
 }
 
+/** Only the translation to `dist/`: for tests that were started without this script. */
+export const ensureProgramIsBuilt = () => ensureBuild(readStamps());
+
 /** As setUp, but an explained failure ends the process: for the scripts that npm runs. */
 export function setUpOrExit() {
   try {
