@@ -34,13 +34,38 @@ bool readSingleOffset(Span tuple, size_t& end, size_t& width) {
   return true;
 }
 
-Verdict checkXattrName(Span name, Span previous) {
-  if (name.size < 2 || name.size > kMaxXattrNameBytes + 1) return kBadXattrs;
-  if (std::memchr(name.data, 0, name.size) != name.data + name.size - 1) return kBadXattrs;  // exactly one NUL, at the end
-  if (previous.size != 0) {
-    // both end with NUL, so this is the order of strcmp
-    const int order = std::memcmp(previous.data, name.data, std::min(previous.size, name.size));
-    if (order >= 0) return kBadXattrs;
+/** Exactly one NUL, at its end, and something before it. */
+bool isXattrName(Span name) {
+  return name.size >= 2 && name.size <= kMaxXattrNameBytes + 1 && std::memchr(name.data, 0, name.size) == name.data + name.size - 1;
+}
+
+/** Both end with NUL, so this is the order of strcmp. */
+bool comesBefore(Span name, Span other) { return std::memcmp(name.data, other.data, std::min(name.size, other.size)) < 0; }
+
+/** Calls `visit(name with NUL, value)` for each element of an a(ayay) in normal form, until it says false. */
+template <typename Visit>
+Verdict walkXattrs(Span array, Visit visit) {
+  if (array.size == 0) return kGood;
+  const size_t width = offsetWidth(array.size);
+  if (array.size < width) return kNotNormal;
+  const uint64_t tableStart = readLittleEndian(array.data + array.size - width, width);
+  if (tableStart > array.size - width) return kNotNormal;
+  const size_t tableBytes = array.size - static_cast<size_t>(tableStart);
+  if (tableBytes % width != 0) return kNotNormal;
+  const size_t count = tableBytes / width;
+  if (writtenOffsetWidth(tableStart, count) != width) return kNotNormal;
+
+  size_t start = 0;
+  for (size_t i = 0; i < count; i++) {
+    const uint64_t end = readLittleEndian(array.data + tableStart + i * width, width);
+    if (end < start || end > tableStart) return kNotNormal;
+    const Span element = array.slice(start, static_cast<size_t>(end));
+    size_t nameEnd = 0, elementWidth = 0;
+    if (!readSingleOffset(element, nameEnd, elementWidth)) return kNotNormal;
+    const Span name = element.slice(0, nameEnd);
+    const Span value = element.slice(nameEnd, element.size - elementWidth);
+    if (!isXattrName(name) || value.size > kMaxXattrValueBytes || !visit(name, value)) return kBadXattrs;
+    start = static_cast<size_t>(end);
   }
   return kGood;
 }
@@ -125,32 +150,24 @@ bool isUtf8(Span bytes) {
 }
 
 Verdict checkXattrArray(Span array) {
-  if (array.size == 0) return kGood;
-  const size_t width = offsetWidth(array.size);
-  if (array.size < width) return kNotNormal;
-  const uint64_t tableStart = readLittleEndian(array.data + array.size - width, width);
-  if (tableStart > array.size - width) return kNotNormal;
-  const size_t tableBytes = array.size - static_cast<size_t>(tableStart);
-  if (tableBytes % width != 0) return kNotNormal;
-  const size_t count = tableBytes / width;
-  if (writtenOffsetWidth(tableStart, count) != width) return kNotNormal;
+  Span previous;
+  return walkXattrs(array, [&](Span name, Span) {
+    const bool ascending = previous.size == 0 || comesBefore(previous, name);
+    previous = name;
+    return ascending;
+  });
+}
 
-  size_t start = 0;
-  Span previousName;
-  for (size_t i = 0; i < count; i++) {
-    const uint64_t end = readLittleEndian(array.data + tableStart + i * width, width);
-    if (end < start || end > tableStart) return kNotNormal;
-    const Span element = array.slice(start, static_cast<size_t>(end));
-    size_t nameEnd = 0, elementWidth = 0;
-    if (!readSingleOffset(element, nameEnd, elementWidth)) return kNotNormal;
-    const Span name = element.slice(0, nameEnd);
-    const Verdict verdict = checkXattrName(name, previousName);
-    if (verdict.refused()) return verdict;
-    if (element.size - elementWidth - nameEnd > kMaxXattrValueBytes) return kBadXattrs;
-    previousName = name;
-    start = static_cast<size_t>(end);
-  }
-  return kGood;
+Verdict sortXattrArray(Span array, OwnedBytes& sorted) {
+  std::vector<std::pair<std::string, std::string>> xattrs;
+  const Verdict verdict = walkXattrs(array, [&](Span name, Span value) {
+    xattrs.emplace_back(std::string(reinterpret_cast<const char*>(name.data), name.size - 1),
+                        std::string(reinterpret_cast<const char*>(value.data), value.size));
+    return true;
+  });
+  if (verdict.refused()) return verdict;
+  sorted = serializeXattrs(xattrs);
+  return checkXattrArray({sorted.data(), sorted.size()});
 }
 
 Verdict parseArchiveVariant(Span variant, FileHeader& header) {
@@ -171,7 +188,7 @@ Verdict parseOstreemeta(Span bytes, FileHeader& header) {
   const Verdict owner = readOwnerAndMode(bytes.data, header);
   if (owner.refused()) return owner;
   header.xattrs = bytes.from(12);
-  return checkXattrArray(header.xattrs);
+  return kGood;
 }
 
 Verdict parsePrefixBytes(const uint8_t* prefix, size_t& headerBytes) {

@@ -44,10 +44,12 @@ struct FileHeader {
 /** @param variant without the prefix */
 Verdict parseArchiveVariant(Span variant, FileHeader& header);
 Verdict parseContentVariant(Span variant, FileHeader& header);
-/** `user.ostreemeta`: (uuua(ayay)), no prefix. Sets uid, gid, mode and xattrs, and checks them. */
+/** `user.ostreemeta`: (uuua(ayay)), no prefix. Sets uid, gid, mode and xattrs; these are left to sortXattrArray(). */
 Verdict parseOstreemeta(Span bytes, FileHeader& header);
 /** Normal form, names with one NUL at their end, ascending, no duplicates, lengths. */
 Verdict checkXattrArray(Span xattrs);
+/** The same, but accepts any order, and writes them anew in ascending order. */
+Verdict sortXattrArray(Span xattrs, std::vector<uint8_t>& sorted);
 
 /** Splits prefix and variant of a whole object. @param headerBytes their length together */
 Verdict parsePrefix(Span object, size_t& headerBytes);

@@ -87,12 +87,15 @@ Verdict setTarget(LocalHeader& result) {
 
 /** bare-user: the true header is in an attribute, and a symlink is a file that holds its target and one NUL. */
 Verdict readOstreemeta(const SourceFile& source, LocalHeader& result) {
-  result.xattrs.resize(kMostXattrBytes);
-  const ssize_t size = ::fgetxattr(source.fd.get(), kOstreemeta, result.xattrs.data(), result.xattrs.size());
+  OwnedBytes stored(kMostXattrBytes);
+  const ssize_t size = ::fgetxattr(source.fd.get(), kOstreemeta, stored.data(), stored.size());
   if (size < 0) return errno == ENODATA || errno == EOPNOTSUPP ? kBadForm : Verdict::system(Step::ReadXattrs, errno);
-  result.xattrs.resize(static_cast<size_t>(size));
-  const Verdict verdict = parseOstreemeta({result.xattrs.data(), result.xattrs.size()}, result.header);
-  if (verdict.refused() || !result.header.isSymlink()) return verdict;
+  Verdict verdict = parseOstreemeta({stored.data(), static_cast<size_t>(size)}, result.header);
+  // older writers kept any order here, but hashed them in ascending order
+  if (!verdict.refused()) verdict = sortXattrArray(result.header.xattrs, result.xattrs);
+  if (verdict.refused()) return verdict;
+  result.header.xattrs = {result.xattrs.data(), result.xattrs.size()};
+  if (!result.header.isSymlink()) return {};
 
   char text[kMaxTargetBytes + 2];
   size_t got = 0;

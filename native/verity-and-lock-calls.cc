@@ -20,6 +20,8 @@ napi_value measureVerityCall(Call& call) {
   if (error == ENODATA) return makeNull(call.env());
   if (error != 0) throw SystemProblem{error, "FS_IOC_MEASURE_VERITY"};
   const bool is256 = measured.algorithm == static_cast<unsigned>(Algorithm::Sha256);
+  if (!is256 && measured.algorithm != static_cast<unsigned>(Algorithm::Sha512))
+    throw ErrorToThrow{"ERR_CFS_VERITY_ALGORITHM", "fs-verity algorithm " + std::to_string(measured.algorithm) + " is not known here"};
   napi_value result;
   check(call.env(), napi_create_object(call.env(), &result));
   setProperty(call.env(), result, "algorithm", makeText(call.env(), is256 ? "sha256" : "sha512"));
