@@ -2,17 +2,19 @@
 
 import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
+import { getSystemErrorName } from 'node:util';
 import { FormatError, type Where } from '../errors.ts';
 import { FsVerityHasher } from '../formats/fs-verity.ts';
 import { type Algorithm, CHECKSUM_BYTES, digestBytes } from '../formats/ids.ts';
-import { native } from '../native.ts';
+import { nativeAddon } from '../native.ts';
 import { openRegularFile } from './regular-file.ts';
 
 const CHUNK_BYTES = 1 << 18;
 
 /** fs-verity digest of an open file, from its first byte; nothing is asked of the kernel. */
 export async function hashOpenFile(handle: FileHandle, algorithm: Algorithm): Promise<Uint8Array> {
-  if (native !== undefined) return native.fsVerityFile(handle.fd, algorithm);
+  const addon = nativeAddon();
+  if (addon !== undefined) return addon.fsVerityFile(handle.fd, algorithm);
   const hasher = new FsVerityHasher(algorithm);
   for await (const chunk of chunksOf(handle)) hasher.update(chunk);
   return hasher.digest();
@@ -38,12 +40,13 @@ export interface FileToHash {
 
 /** One file's failure does not disturb the others. Special files are never opened for real, symlinks never followed. */
 export async function hashFiles(files: FileToHash[], algorithm: Algorithm): Promise<HashedFile[]> {
-  if (native === undefined) {
+  const addon = nativeAddon();
+  if (addon === undefined) {
     const hashed: HashedFile[] = [];
     for (const file of files) hashed.push(await hashInJavaScript(file, algorithm));
     return hashed;
   }
-  const columns = await native.hashFiles(
+  const columns = await addon.hashFiles(
     files.map((file) => file.path),
     { algorithm, contentHeaders: files.map((file) => file.contentHeaders) },
   );
@@ -65,8 +68,9 @@ export async function hashFiles(files: FileToHash[], algorithm: Algorithm): Prom
   });
 }
 
-function readError(errno: number, path: string): Error {
-  return Object.assign(new Error(`cannot be read: error ${errno}`), { errno: -errno, path });
+function readError(errno: number, path: string): NodeJS.ErrnoException {
+  const code = getSystemErrorName(-errno);
+  return Object.assign(new Error(`cannot be read: ${code}`), { errno: -errno, code, path });
 }
 
 async function hashInJavaScript({ path, contentHeaders = [] }: FileToHash, algorithm: Algorithm): Promise<HashedFile> {

@@ -8,7 +8,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LockedError } from '../errors.ts';
-import { native } from '../native.ts';
+import { nativeAddon } from '../native.ts';
 
 export type LockMode = 'shared' | 'exclusive';
 
@@ -112,8 +112,8 @@ function findTryLock(): Promise<TryLock | undefined> {
 }
 
 function nativeTryLock(): TryLock | undefined {
-  const addon = native;
-  return addon === undefined ? undefined : async (fd, mode) => addon.flock(fd, mode === 'shared' ? 'sh' : 'ex', true);
+  const addon = nativeAddon();
+  return addon === undefined ? undefined : async (fd, mode) => addon.flock(fd, mode === 'shared' ? 'sh' : 'ex');
 }
 
 function fsExtTryLock(): TryLock | undefined {

@@ -10,7 +10,7 @@ import {
   type RepositoryMeta,
   serializeRepositoryMeta,
 } from '../formats/repository-meta.ts';
-import { native } from '../native.ts';
+import { nativeAddon } from '../native.ts';
 import { LinkDirectory } from './links.ts';
 import { type LockMode, type LockOptions, RepositoryLock } from './lock.ts';
 import { createMetadataFile, isSecure, METADATA_FILE, readMetadataFile, syncDirectory } from './metadata-file.ts';
@@ -137,7 +137,8 @@ export class Repository implements AsyncDisposable {
   /** Everything stored so far is on disk when this resolves. Once for each publication, never for each object. */
   async barrier(): Promise<void> {
     try {
-      if (native !== undefined) await native.syncfs(this.#directory.fd);
+      const addon = nativeAddon();
+      if (addon !== undefined) await addon.syncfs(this.#directory.fd);
       else for (const directory of this.#touched) await syncDirectory(directory);
       this.#touched.clear();
     } catch (error) {
@@ -154,7 +155,7 @@ export class Repository implements AsyncDisposable {
   }
 
   #touch(directory: string): void {
-    if (native === undefined) this.#touched.add(directory);
+    if (nativeAddon() === undefined) this.#touched.add(directory);
   }
 
   async #checkWritable(): Promise<void> {
@@ -226,7 +227,7 @@ async function readSettings(path: string, { insecure = false, tolerant = false }
     if (file !== undefined) {
       const meta = parseRepositoryMeta(file.bytes, { file: METADATA_FILE });
       const secure = isSecure(file.verity, meta.algorithm) && !insecure;
-      return { meta, secure, access: checkFeatures(meta) };
+      return { meta, secure, access: checkFeatures(meta, { file: METADATA_FILE }) };
     }
     const inferred = await inferSettings(path);
     if (inferred === undefined) throw noRepository(path);

@@ -4,7 +4,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AddonNeededError, DigestMismatchError, RepositoryError, type Where } from '../errors.ts';
 import { type Algorithm, toHex } from '../formats/ids.ts';
-import { native } from '../native.ts';
+import { nativeAddon } from '../native.ts';
 
 /**
  * `off`: the file has no fs-verity. `unsupported`: nor has its file system or this kernel. `unknown`: no addon to ask with.
@@ -13,9 +13,10 @@ export type VerityState = { algorithm: Algorithm; digest: Uint8Array } | 'off' |
 
 /** One ioctl; reads no file data. What the kernel has measured, it checks again on every read. */
 export function measureVerity(fd: number): VerityState {
-  if (native === undefined) return 'unknown';
+  const addon = nativeAddon();
+  if (addon === undefined) return 'unknown';
   try {
-    return native.measureVerity(fd) ?? 'off';
+    return addon.measureVerity(fd) ?? 'off';
   } catch (error) {
     if (isUnsupported(error)) return 'unsupported';
     throw error;
@@ -37,10 +38,11 @@ export async function enableVerity(
   expected: Uint8Array | undefined,
   where: Where,
 ): Promise<void> {
-  if (native === undefined) throw new AddonNeededError('fs-verity needs the native addon; see doc/native.md', where);
+  const addon = nativeAddon();
+  if (addon === undefined) throw new AddonNeededError('fs-verity needs the native addon; see doc/native.md', where);
   for (let attempt = 1; ; attempt++) {
     try {
-      await native.enableVerity(file.fd, algorithm);
+      addon.enableVerity(file.fd, algorithm);
       break;
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;

@@ -1,0 +1,153 @@
+/** The part of a check that looks at `objects/`: names first, contents later, each file read once. */
+
+import { type Algorithm, type ObjectId, objectIdFromBytes } from '../formats/ids.ts';
+import { nodeHashing } from '../native.ts';
+import type { Progress } from '../progress.ts';
+import { DigestTable } from '../store/digest-table.ts';
+import { type FileToHash, type HashedFile, hashFiles } from '../store/hash-files.ts';
+import type { ObjectVerdict } from '../store/objects.ts';
+import { readWhole } from '../store/regular-file.ts';
+import type { Repository } from '../store/repository.ts';
+import { isTemporaryObjectName } from '../store/temporaries.ts';
+import { type Findings, objectSubject, problemText } from './fsck-findings.ts';
+
+const EXISTS = 1;
+const CHECKED = 2;
+
+/** Files handed to the hashing threads in one go. */
+const BATCH_FILES = 256;
+
+export class ObjectsCheck {
+  readonly #repo: Repository;
+  readonly #findings: Findings;
+  readonly #progress: Progress;
+  readonly #signal: AbortSignal | undefined;
+  readonly #table = new DigestTable();
+  objectsChecked = 0;
+  bytesChecked = 0;
+
+  constructor(repo: Repository, findings: Findings, progress: Progress, signal: AbortSignal | undefined) {
+    this.#repo = repo;
+    this.#findings = findings;
+    this.#progress = progress;
+    this.#signal = signal;
+  }
+
+  get algorithm(): Algorithm {
+    return this.#repo.algorithm;
+  }
+
+  /** Whether there is a regular file of that name; only after `scan`. */
+  exists(id: ObjectId): boolean {
+    return this.#table.flagsOf(id) !== 0;
+  }
+  /** The same for a raw digest. */
+  existsAt(digests: Uint8Array, offset: number): boolean {
+    return this.#table.flags(digests, offset) !== 0;
+  }
+
+  /** Names and types of everything below `objects/`. */
+  async scan(): Promise<void> {
+    for await (const { path, id, kind } of this.#repo.objects.list()) {
+      this.#signal?.throwIfAborted();
+      const name = path.slice('objects/'.length);
+      if (id !== undefined && kind === 'file') this.#table.markId(EXISTS, id);
+      else if (id !== undefined) this.#findings.error('object-open-failed', path, `is a ${kind}, not a regular file`);
+      else if (name.includes('/'))
+        this.#findings.error('object-invalid-name', path, `is not the name of a ${this.algorithm} object`);
+      else if (kind === 'file' && isTemporaryObjectName(name))
+        this.#findings.warn('leftover-temporary', path, 'left by interrupted work; gc removes it');
+      else this.#findings.error('unexpected-name', path, `a ${kind} that does not belong here`);
+    }
+  }
+
+  /**
+   * Reads and checks an object that is needed in memory. It comes back even when it is damaged: what it says may still be worth
+   * a finding.
+   * @throws CfsError or a system error when it cannot be read
+   */
+  async read(id: ObjectId, maxBytes: number): Promise<Uint8Array> {
+    const { handle, sizeBytes } = await this.#repo.objects.openUnverified(id);
+    try {
+      const bytes = await readWhole(handle, sizeBytes, maxBytes, { file: objectSubject(id) });
+      if (this.#isNew(id, sizeBytes)) {
+        const verdict = this.#repo.objects.measure(handle.fd, id);
+        this.#judge(id, verdict ?? computed(nodeHashing.fsVerity(this.algorithm, bytes), id));
+      }
+      return bytes;
+    } finally {
+      await handle.close();
+    }
+  }
+
+  /** Hashes files under content headers, checking their objects on the way. Results in the order of the input. */
+  async hashWithHeaders(files: Array<{ object: ObjectId; contentHeader: Uint8Array }>): Promise<HashedFile[]> {
+    this.#signal?.throwIfAborted();
+    const { objects } = this.#repo;
+    const hashed = await hashFiles(
+      files.map(({ object, contentHeader }) => ({ path: objects.path(object), contentHeaders: [contentHeader] })),
+      this.algorithm,
+    );
+    for (let i = 0; i < files.length; i++) this.#judgeHashed(files[i].object, hashed[i]);
+    return hashed;
+  }
+
+  /** Contents of all objects that nothing has read yet. */
+  async contents(): Promise<void> {
+    let ids: ObjectId[] = [];
+    const flush = async (): Promise<void> => {
+      this.#signal?.throwIfAborted();
+      const files: FileToHash[] = ids.map((id) => ({ path: this.#repo.objects.path(id) }));
+      const hashed = await hashFiles(files, this.algorithm);
+      for (let i = 0; i < ids.length; i++) this.#judgeHashed(ids[i], hashed[i]);
+      ids = [];
+    };
+    for await (const { id, kind } of this.#repo.objects.list()) {
+      if (id === undefined || kind !== 'file' || (this.#table.flagsOf(id) & CHECKED) !== 0) continue;
+      if (ids.push(id) >= BATCH_FILES) await flush();
+    }
+    await flush();
+  }
+
+  #isNew(id: ObjectId, sizeBytes: number): boolean {
+    if ((this.#table.markId(CHECKED, id) & CHECKED) !== 0) return false;
+    this.objectsChecked++;
+    this.bytesChecked += sizeBytes;
+    this.#progress.update({
+      phase: 'check',
+      done: this.objectsChecked,
+      total: this.#table.size,
+      bytesDone: this.bytesChecked,
+    });
+    return true;
+  }
+
+  #judgeHashed(id: ObjectId, { error, sizeBytes, digest, verity }: HashedFile): void {
+    if (!this.#isNew(id, sizeBytes)) return;
+    const subject = objectSubject(id);
+    if (error !== undefined) {
+      const text = problemText(error);
+      if ((error as NodeJS.ErrnoException).code === 'EIO') this.#findings.error('object-verity-failed', subject, text);
+      else this.#findings.error('object-open-failed', subject, text);
+      return;
+    }
+    const verdict = computed(digest, id);
+    if (verdict.state !== 'intact') this.#judge(id, verdict);
+    else if (verity === 'other')
+      this.#findings.error('object-verity-failed', subject, 'the kernel measures another digest than its content has');
+    else if (verity === 'off' && this.#repo.secure) this.#judge(id, { state: 'no-verity' });
+  }
+
+  #judge(id: ObjectId, verdict: ObjectVerdict): void {
+    const subject = objectSubject(id);
+    if (verdict.state === 'mismatch')
+      this.#findings.error('object-digest-mismatch', subject, `its content has the digest ${verdict.measured}`);
+    else if (verdict.state === 'no-verity')
+      this.#findings.error('object-verity-missing', subject, 'has no fs-verity, which this repository requires');
+  }
+}
+
+const computed = (digest: Uint8Array, id: ObjectId): ObjectVerdict => {
+  const measured = objectIdFromBytes(digest);
+  return measured === id ? { state: 'intact' } : { state: 'mismatch', measured };
+};

@@ -1,0 +1,232 @@
+/** The part of a check that reads every stream: what it refers to, its whole content, and commit maps down to the last file. */
+
+import type { CfsError } from '../errors.ts';
+import { CommitMap } from '../formats/commit-map.ts';
+import { CHECKSUM_BYTES, digestBytes, idToBytes, type ObjectId, objectIdFromBytes } from '../formats/ids.ts';
+import { parseDetachedMetadata } from '../formats/ostree/detached-metadata.ts';
+import { MAX_METADATA_BYTES } from '../formats/ostree/limits.ts';
+import {
+  CONTENT_TYPE_COMMITMETA,
+  CONTENT_TYPE_OSTREE_COMMIT,
+  CONTENT_TYPE_PARTIAL,
+  chunks,
+  parseSplitstream,
+  readInlineContent,
+  type Splitstream,
+} from '../formats/splitstream.ts';
+import { nodeZstd } from '../native.ts';
+import { DigestTable } from '../store/digest-table.ts';
+import { parseStreamName } from '../store/ostree-refs.ts';
+import type { Repository } from '../store/repository.ts';
+import { checkCommitObjects, type ExternalFile, externalFileProblem } from './commit-check.ts';
+import { CommitObjects, MAX_COMMIT_STREAM_BYTES } from './commit-reader.ts';
+import { type FindingKind, type Findings, objectSubject, problemText } from './fsck-findings.ts';
+import type { LinkedObjects } from './fsck-links.ts';
+import type { ObjectsCheck } from './fsck-objects.ts';
+import { MAX_STREAM_FILE_BYTES } from './gc-mark.ts';
+import { type ObjectKind, peekObjectKind } from './object-kind.ts';
+
+/** External files hashed in one go. */
+const BATCH_FILES = 256;
+const PROVED = 1;
+/** Content type that each kind of name promises. */
+const TYPE_OF_NAME = {
+  commit: CONTENT_TYPE_OSTREE_COMMIT,
+  partial: CONTENT_TYPE_PARTIAL,
+  commitmeta: CONTENT_TYPE_COMMITMETA,
+} as const;
+
+export interface StreamsCheckOptions {
+  /** Hash the content of external files. */
+  contents: boolean;
+  signal?: AbortSignal;
+}
+
+export class StreamsCheck {
+  readonly #repo: Repository;
+  readonly #objects: ObjectsCheck;
+  readonly #findings: Findings;
+  readonly #options: StreamsCheckOptions;
+  /** Images that a stream names, by id, with the subjects that name them. */
+  readonly images = new Map<ObjectId, string[]>();
+  /** Streams that could be read. */
+  readonly #readable = new Map<ObjectId, string[]>();
+  /** External files that were hashed and found right. */
+  readonly #proved = new DigestTable();
+
+  constructor(repo: Repository, objects: ObjectsCheck, findings: Findings, options: StreamsCheckOptions) {
+    this.#repo = repo;
+    this.#objects = objects;
+    this.#findings = findings;
+    this.#options = options;
+  }
+
+  /** All linked streams, and those that they lead to by named refs alone; each once. */
+  async check(linked: LinkedObjects): Promise<void> {
+    const pending = new Map<ObjectId, string[]>();
+    for (const [id, names] of linked)
+      pending.set(
+        id,
+        names.map((name) => `streams/${name}`),
+      );
+    const done = new Set<ObjectId>();
+    for (const [id, subjects] of pending) {
+      pending.delete(id);
+      if (done.has(id)) continue;
+      done.add(id);
+      this.#options.signal?.throwIfAborted();
+      for (const named of await this.#checkStream(id, subjects))
+        if (!done.has(named) && !pending.has(named)) pending.set(named, [objectSubject(named)]);
+    }
+  }
+
+  /** Refs of the streams that need one of the objects. Reads the streams' id arrays again. */
+  async spreadRefs(objects: Set<string>): Promise<void> {
+    const oneDigest = digestBytes(this.#repo.algorithm);
+    for (const [id, subjects] of this.#readable) {
+      for (const subject of subjects)
+        if (objects.has(objectSubject(id))) this.#findings.inheritRefs(objectSubject(id), subject);
+      const bytes = await this.#objects.read(id, MAX_STREAM_FILE_BYTES);
+      const { objectRefs, namedRefs } = await this.#parse(bytes, id);
+      const inherit = (needed: ObjectId): void => {
+        const object = objectSubject(needed);
+        if (objects.has(object)) for (const subject of subjects) this.#findings.inheritRefs(object, subject);
+      };
+      for (let at = 0; at < objectRefs.length; at += oneDigest)
+        inherit(objectIdFromBytes(objectRefs.subarray(at, at + oneDigest)));
+      for (const named of namedRefs.values()) inherit(named);
+    }
+  }
+
+  /** @returns streams that it names */
+  async #checkStream(id: ObjectId, subjects: string[]): Promise<ObjectId[]> {
+    let bytes: Uint8Array;
+    let stream: Splitstream;
+    try {
+      bytes = await this.#objects.read(id, MAX_STREAM_FILE_BYTES);
+      stream = await this.#parse(bytes, id);
+    } catch (error) {
+      this.#report('stream-open-failed', subjects, error);
+      return [];
+    }
+    this.#readable.set(id, subjects);
+    this.#checkObjectRefs(stream, subjects);
+    const streams = await this.#checkNamedRefs(stream, subjects);
+    try {
+      await this.#checkContent(bytes, stream, subjects);
+    } catch (error) {
+      this.#report('stream-read-failed', subjects, error);
+    }
+    return streams;
+  }
+
+  #parse(bytes: Uint8Array, id: ObjectId): Promise<Splitstream> {
+    return parseSplitstream(bytes, { algorithm: this.#repo.algorithm, zstd: nodeZstd, where: { object: id } });
+  }
+
+  #checkObjectRefs({ objectRefs, algorithm }: Splitstream, subjects: string[]): void {
+    const oneDigest = digestBytes(algorithm);
+    for (let at = 0; at < objectRefs.length; at += oneDigest) {
+      if (this.#objects.existsAt(objectRefs, at)) continue;
+      const missing = objectIdFromBytes(objectRefs.subarray(at, at + oneDigest));
+      for (const subject of subjects)
+        this.#findings.error('missing-object-ref', subject, `object ${missing} is missing`);
+    }
+  }
+
+  async #checkNamedRefs({ namedRefs }: Splitstream, subjects: string[]): Promise<ObjectId[]> {
+    const streams: ObjectId[] = [];
+    for (const [name, id] of namedRefs) {
+      const kind = await this.#kindOf(id);
+      if (kind === undefined) {
+        for (const subject of subjects)
+          this.#findings.error('missing-named-ref', subject, `${JSON.stringify(name)}: object ${id} is missing`);
+      } else if (kind === 'stream') streams.push(id);
+      else if (kind === 'image') this.images.set(id, [...(this.images.get(id) ?? []), ...subjects]);
+    }
+    return streams;
+  }
+
+  async #kindOf(id: ObjectId): Promise<ObjectKind | undefined> {
+    if (!this.#objects.exists(id)) return undefined;
+    try {
+      return await peekObjectKind(this.#repo.objects, id);
+    } catch (error) {
+      problemText(error); // the object has a finding of its own
+      return 'other';
+    }
+  }
+
+  async #checkContent(bytes: Uint8Array, stream: Splitstream, subjects: string[]): Promise<void> {
+    for (const subject of subjects) {
+      const named = parseStreamName(subject.slice('streams/'.length));
+      if (named !== undefined && stream.contentType !== TYPE_OF_NAME[named.kind])
+        this.#findings.error('stream-content-mismatch', subject, 'has the content type of another kind of stream');
+    }
+    const { contentType } = stream;
+    if (contentType === CONTENT_TYPE_OSTREE_COMMIT || contentType === CONTENT_TYPE_PARTIAL)
+      await this.#checkCommit(await readInline(bytes, stream, MAX_COMMIT_STREAM_BYTES), stream, subjects);
+    else if (contentType === CONTENT_TYPE_COMMITMETA)
+      parseDetachedMetadata(await readInline(bytes, stream, MAX_METADATA_BYTES));
+    else {
+      const objectSize = (id: ObjectId) => this.#repo.objects.sizeOfSync(id);
+      for await (const _ of chunks(bytes, stream, { objectSize })) this.#options.signal?.throwIfAborted();
+    }
+  }
+
+  async #checkCommit(content: Uint8Array, stream: Splitstream, subjects: string[]): Promise<void> {
+    const map = CommitMap.parse(content, stream.objectRefs, stream.algorithm);
+    for (const subject of subjects) {
+      const named = parseStreamName(subject.slice('streams/'.length));
+      if (named !== undefined && named.commit !== map.commit)
+        this.#findings.error('stream-content-mismatch', subject, `holds commit ${map.commit}`);
+    }
+    const objects = new CommitObjects(map, {});
+    const onProblem = (error: CfsError): void => this.#report('stream-content-mismatch', subjects, error);
+    const files: ExternalFile[] = [];
+    checkCommitObjects(objects, {
+      closure: stream.contentType === CONTENT_TYPE_OSTREE_COMMIT ? 'complete' : 'partial',
+      onProblem,
+      onExternalFile: (file) => {
+        if (this.#objects.exists(file.object) && !this.#isProved(file)) files.push(file);
+      },
+    });
+    for (let at = 0; at < files.length; at += BATCH_FILES)
+      for (const problem of await this.#checkFiles(files.slice(at, at + BATCH_FILES))) onProblem(problem);
+  }
+
+  /** Missing objects have findings already. */
+  async #checkFiles(files: ExternalFile[]): Promise<CfsError[]> {
+    const problems: CfsError[] = [];
+    const hashed = this.#options.contents ? await this.#objects.hashWithHeaders(files) : undefined;
+    files.forEach((file, i) => {
+      if (hashed?.[i].error !== undefined) return; // the object has a finding of its own
+      const sizeBytes = hashed?.[i].sizeBytes ?? this.#repo.objects.sizeOfSync(file.object);
+      const problem = externalFileProblem(file, { sizeBytes, checksum: hashed?.[i].checksums[0] }, {});
+      if (problem !== undefined) problems.push(problem);
+      else this.#proved.mark(PROVED, proofKey(file));
+    });
+    return problems;
+  }
+
+  #isProved(file: ExternalFile): boolean {
+    return this.#proved.flags(proofKey(file)) !== 0;
+  }
+
+  #report(kind: FindingKind, subjects: string[], error: unknown): void {
+    const text = problemText(error);
+    for (const subject of subjects) this.#findings.error(kind, subject, text);
+  }
+}
+
+const readInline = (bytes: Uint8Array, stream: Splitstream, maxBytes: number): Promise<Uint8Array> =>
+  readInlineContent(bytes, stream, { zstd: nodeZstd, maxBytes });
+
+/** What was proved together: half of the checksum, ten bytes of the object's digest, and the size. */
+function proofKey({ checksum, object, sizeBytes }: ExternalFile): Uint8Array {
+  const key = new Uint8Array(CHECKSUM_BYTES);
+  key.set(idToBytes(checksum).subarray(0, 14));
+  key.set(idToBytes(object).subarray(0, 10), 14);
+  new DataView(key.buffer).setFloat64(24, sizeBytes);
+  return key;
+}

@@ -1,0 +1,163 @@
+/**
+ * What must stay: everything that a ref reaches. Each reached stream and image is read whole and checked against its id, and
+ * anything damaged or dangling ends the collection before a single name or object is removed: what such a thing refers to is unknown.
+ */
+
+import { FormatError, MissingObjectError } from '../errors.ts';
+import { CommitMap } from '../formats/commit-map.ts';
+import { ErofsImage } from '../formats/erofs/reader.ts';
+import { type Checksum, digestBytes, type ObjectId } from '../formats/ids.ts';
+import {
+  CONTENT_TYPE_OSTREE_COMMIT,
+  parseSplitstream,
+  readInlineContent,
+  type Splitstream,
+} from '../formats/splitstream.ts';
+import { nodeZstd } from '../native.ts';
+import type { Progress } from '../progress.ts';
+import { DigestTable } from '../store/digest-table.ts';
+import { commitStreamName, parseStreamName } from '../store/ostree-refs.ts';
+import type { Repository } from '../store/repository.ts';
+import { CommitObjects, MAX_COMMIT_STREAM_BYTES } from './commit-reader.ts';
+import { peekObjectKind } from './object-kind.ts';
+import { MAX_IMAGE_BYTES } from './resolve-tree.ts';
+
+const LIVE = 1;
+/** A stream file: its compressed content, the ids and the names; bounded by what its content may be. */
+export const MAX_STREAM_FILE_BYTES = MAX_COMMIT_STREAM_BYTES;
+
+export interface MarkOptions {
+  /** Parents of reached commits that stay too, as far as they are stored. */
+  keepDepth: number;
+  progress: Progress;
+  signal?: AbortSignal;
+}
+
+export class LiveObjects {
+  readonly #repo: Repository;
+  readonly #options: MarkOptions;
+  readonly #table = new DigestTable();
+  readonly #streams = new Set<ObjectId>();
+  readonly #images = new Set<ObjectId>();
+  /** Commits whose stream was reached by name, with the number of parents that were followed from there. */
+  readonly #commits = new Map<Checksum, number>();
+  readonly #partial = new Set<Checksum>();
+
+  constructor(repo: Repository, options: MarkOptions) {
+    this.#repo = repo;
+    this.#options = options;
+  }
+
+  has(id: ObjectId): boolean {
+    return this.#table.flagsOf(id) !== 0;
+  }
+  /** Reached as a stream: all that it needs stays. An object that merely happens to be a stream may stay without. */
+  hasStream(id: ObjectId): boolean {
+    return this.#streams.has(id);
+  }
+  hasImage(id: ObjectId): boolean {
+    return this.#images.has(id);
+  }
+  /** Whether the commit stays, complete or in part. */
+  hasCommit(commit: Checksum): boolean {
+    return this.#commits.has(commit) || this.#partial.has(commit);
+  }
+  hasCompleteCommit(commit: Checksum): boolean {
+    return this.#commits.has(commit);
+  }
+
+  /** @param because for errors: the ref, or the option that asks for it */
+  async keepStreamName(name: string, because: string): Promise<void> {
+    const parsed = parseStreamName(name);
+    if (parsed?.kind === 'commit') return this.#keepCommit(parsed.commit, because);
+    if (parsed?.kind === 'partial') this.#partial.add(parsed.commit);
+    await this.#keep({ id: await this.#resolve('streams', name, because), kind: 'stream' });
+  }
+
+  async keepImageName(name: string, because: string): Promise<void> {
+    const id = await this.#resolve('images', name, because);
+    if (id !== name) throw new FormatError(`leads to object ${id}`, { file: `images/${name}` });
+    await this.#keep({ id, kind: 'image' });
+  }
+
+  /** A commit and, up to `keepDepth`, its ancestors. */
+  async #keepCommit(first: Checksum, because: string): Promise<void> {
+    let reason = because;
+    let commit: Checksum | undefined = first;
+    for (let depth = this.#options.keepDepth; commit !== undefined && depth >= 0; depth--) {
+      const before = this.#commits.get(commit);
+      if (before !== undefined && before >= depth) return;
+      const name = commitStreamName(commit);
+      if (commit !== first && (await this.#repo.streams.resolve(name)) === undefined) return; // history may end anywhere
+      this.#commits.set(commit, depth);
+      const id = await this.#resolve('streams', name, reason);
+      await this.#keep({ id, kind: 'stream' });
+      if (depth === 0) return;
+      reason = `parent of ${commit}`;
+      commit = await this.#parentOf(id, name);
+    }
+  }
+
+  async #parentOf(id: ObjectId, name: string): Promise<Checksum | undefined> {
+    const where = { file: `streams/${name}` };
+    const bytes = await this.#repo.objects.read(id, { maxBytes: MAX_STREAM_FILE_BYTES });
+    const stream = await this.#parseStream(bytes, id, CONTENT_TYPE_OSTREE_COMMIT);
+    const content = await readInlineContent(bytes, stream, {
+      zstd: nodeZstd,
+      where,
+      maxBytes: MAX_COMMIT_STREAM_BYTES,
+    });
+    const map = CommitMap.parse(content, stream.objectRefs, this.#repo.algorithm, where);
+    return new CommitObjects(map, where).commit().parent;
+  }
+
+  async #resolve(kind: 'streams' | 'images', name: string, because: string): Promise<ObjectId> {
+    const id = await this.#repo[kind].resolve(name);
+    if (id === undefined)
+      throw new MissingObjectError(`leads to ${kind}/${name}, which does not exist`, { file: because });
+    return id;
+  }
+
+  /** The object and all that it leads to; a list of things to do instead of recursion, each thing once. */
+  async #keep(first: { id: ObjectId; kind: 'stream' | 'image' }): Promise<void> {
+    const pending: Array<{ id: ObjectId; kind: 'stream' | 'image' | 'unknown' }> = [first];
+    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+      this.#options.signal?.throwIfAborted();
+      const { id } = next;
+      const before = this.#table.markId(LIVE, id);
+      if (this.#streams.has(id) || this.#images.has(id)) continue;
+      const kind = next.kind === 'unknown' ? await peekObjectKind(this.#repo.objects, id) : next.kind;
+      if (kind === 'other') {
+        if (before === 0) await this.#repo.objects.verify(id); // damage could have hidden what it is
+      } else if (kind === 'image') {
+        this.#images.add(id);
+        await this.#keepImageObjects(id);
+      } else {
+        this.#streams.add(id);
+        for (const named of await this.#keepStreamObjects(id)) pending.push({ id: named, kind: 'unknown' });
+      }
+      const done = this.#streams.size + this.#images.size;
+      this.#options.progress.update({ phase: 'mark', done });
+    }
+  }
+
+  async #keepImageObjects(id: ObjectId): Promise<void> {
+    const bytes = await this.#repo.objects.read(id, { maxBytes: MAX_IMAGE_BYTES });
+    const image = ErofsImage.open(bytes, { file: `images/${id}` });
+    for (const object of image.objects(this.#repo.algorithm)) this.#table.markId(LIVE, object);
+  }
+
+  /** @returns what its named refs lead to */
+  async #keepStreamObjects(id: ObjectId): Promise<Iterable<ObjectId>> {
+    const bytes = await this.#repo.objects.read(id, { maxBytes: MAX_STREAM_FILE_BYTES });
+    const { objectRefs, namedRefs } = await this.#parseStream(bytes, id);
+    const oneDigest = digestBytes(this.#repo.algorithm);
+    for (let at = 0; at < objectRefs.length; at += oneDigest) this.#table.mark(LIVE, objectRefs, at);
+    return namedRefs.values();
+  }
+
+  #parseStream(bytes: Uint8Array, id: ObjectId, contentType?: bigint): Promise<Splitstream> {
+    const { algorithm } = this.#repo;
+    return parseSplitstream(bytes, { algorithm, contentType, zstd: nodeZstd, where: { object: id } });
+  }
+}
