@@ -268,7 +268,7 @@ class Demo {
   #inStore(title: string, command: string, work: (repo: Repository) => Promise<string>): Promise<void> {
     return this.#step(title, `${command} --repo ${this.#store}`, async () => {
       await using repo = await openRepository(this.#store, { lock: 'shared', write: true });
-      return work(repo);
+      return await work(repo); // the repository stays open until then
     });
   }
 

@@ -128,7 +128,8 @@ export class OstreeWriter implements AsyncDisposable {
     }
     this.#staged.add(name);
     try {
-      this.bytesWritten += await write(join(this.#staging, name));
+      const bytes = await write(join(this.#staging, name));
+      this.bytesWritten += bytes;
       this.written++;
     } catch (error) {
       this.#staged.delete(name);

@@ -1,5 +1,7 @@
 /** Batches file objects for the addon's ingest threads. */
 
+import { mkdirSync } from 'node:fs';
+import { explainWriteError } from '../errors.ts';
 import type { FileBody, RepositoryMode } from '../formats/file-body.ts';
 import { type Checksum, checksumFromBytes, digestBytes, idToBytes } from '../formats/ids.ts';
 import { type FileHeader, serializeContentHeader } from '../formats/ostree/file-header.ts';
@@ -44,6 +46,7 @@ export class NativeIngest implements FileIngest {
     this.#objectsRoot = repo.objects.root;
     this.#idBytes = digestBytes(repo.algorithm);
     this.#link = link;
+    createObjectsDirectory(repo.objects.root);
     this.#engine = new native.Ingest({
       objectsPath: repo.objects.root,
       algorithm: repo.algorithm,
@@ -133,6 +136,15 @@ export class NativeIngest implements FileIngest {
     if (status !== IngestStatus.inline) file.object = batch.ids.subarray(i * this.#idBytes, (i + 1) * this.#idBytes);
     if (batch.sha256Ids !== undefined && sizeBytes > 0) file.sha256Digest = batch.sha256Ids.subarray(i * 32, (i + 1) * 32);
     return { file };
+  }
+}
+
+/** A fresh repository has none. */
+function createObjectsDirectory(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    throw explainWriteError(error, { file: path });
   }
 }
 

@@ -73,7 +73,7 @@ async function fromCommit(cli: CliContext, name: string, flags: Flags): Promise<
   checkAlgorithm(flags.algorithm, repo.algorithm);
   const { resolveCommit } = await import('../../operations/resolve-name.ts');
   const { createImage } = await import('../../operations/create-image.ts');
-  return createImage(
+  return await createImage(
     repo,
     { commit: await resolveCommit(repo, name) },
     {
