@@ -22,7 +22,7 @@ import type { Endian, GvValue, GvVariant } from './gvariant-value.ts';
  * Values that one parse may make, containers included: some 200 MB of JavaScript objects at the worst. A few bytes can stand for an
  * empty array each, so the size of the input is no bound on memory. The `ostree.sizes` of a commit has one value per object.
  */
-export const MAX_VALUES = 2_000_000;
+export const MAX_VALUES = 1_000_000;
 
 export interface ParseOptions {
   /** Byte order of numbers; framing offsets are little-endian always. Default: 'le'. */

@@ -2,7 +2,7 @@
 
 import { FormatError, LimitError, type Where } from '../../errors.ts';
 import { FileType, type Xattr } from '../tree.ts';
-import { MAX_METADATA_BYTES } from './limits.ts';
+import { MAX_HEADER_BYTES } from './limits.ts';
 import { parseXattrs, sortXattrs, writeXattrs, type XattrOrder, xattrsBytes } from './xattrs.ts';
 
 export const TYPE_BITS = 0o170000;
@@ -23,7 +23,7 @@ export type Dirmeta = InodeHeader;
 /** @throws FormatError unless the bytes are a dirmeta in normal form, of a directory, with canonical xattrs */
 export function parseDirmeta(bytes: Uint8Array, where: Where = {}): Dirmeta {
   const at = { ...where, format: 'dirmeta' };
-  if (bytes.length > MAX_METADATA_BYTES) throw new LimitError(`larger than ${MAX_METADATA_BYTES} bytes`, at);
+  if (bytes.length > MAX_HEADER_BYTES) throw new LimitError(`larger than ${MAX_HEADER_BYTES} bytes`, at);
   const dirmeta = parseInodeHeader(bytes, 'canonical', at);
   requireMode(dirmeta.mode, [FileType.directory], 'a directory', 8, at);
   return dirmeta;

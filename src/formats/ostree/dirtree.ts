@@ -1,11 +1,11 @@
 /** Directory tree `(a(say)a(sayay))`: read and written directly, because a large commit has tens of thousands of entries. */
 
 import { FormatError, LimitError, type Where } from '../../errors.ts';
-import { type ByteString, byteStringFromBytes, compareByteStrings } from '../byte-string.ts';
+import { type ByteString, byteStringFromBytes, byteStringToText, compareByteStrings } from '../byte-string.ts';
 import { offsetWidth, readOffset, smallestOffsetWidth, writeOffset } from '../gvariant-framing.ts';
 import { isUtf8Range } from '../gvariant-text.ts';
 import { CHECKSUM_BYTES, type Checksum, checksumFromBytes, idToBytes } from '../ids.ts';
-import { MAX_METADATA_BYTES, MAX_NAME_BYTES } from './limits.ts';
+import { MAX_DIRECTORY_ENTRIES, MAX_METADATA_BYTES, MAX_NAME_BYTES } from './limits.ts';
 
 export interface DirtreeFile {
   name: ByteString;
@@ -69,6 +69,12 @@ function parseEntries(
   const count = (size - bodyBytes) / width;
   if (smallestOffsetWidth(bodyBytes, count) !== width)
     fail(where, field, table, 'framing offsets are wider than they need to be');
+  if (count > MAX_DIRECTORY_ENTRIES)
+    throw new LimitError(`${count} entries, at most ${MAX_DIRECTORY_ENTRIES} are accepted`, {
+      ...where,
+      field,
+      offset: table,
+    });
   const checksumsBytes = checksums * CHECKSUM_BYTES;
   let at = start;
   let previous = '' as ByteString;
@@ -90,7 +96,7 @@ function parseEntries(
         where,
         field,
         at,
-        `${JSON.stringify(name)} ${name === previous ? 'is there twice' : 'is not in its sorted place'}`,
+        `${JSON.stringify(byteStringToText(name))} ${name === previous ? 'is there twice' : 'is not in its sorted place'}`,
       );
     previous = name;
     add(name, checksumsStart);
@@ -123,7 +129,7 @@ function requireDistinct(files: DirtreeFile[], directories: DirtreeDirectory[], 
   for (const { name } of directories) {
     while (f < files.length && files[f].name < name) f++;
     if (f < files.length && files[f].name === name)
-      fail(where, 'directories', offset, `${JSON.stringify(name)} is the name of a file too`);
+      fail(where, 'directories', offset, `${JSON.stringify(byteStringToText(name))} is the name of a file too`);
   }
 }
 

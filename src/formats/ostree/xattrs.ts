@@ -1,7 +1,7 @@
 /** Extended attributes `a(ayay)` of dirmeta, file headers and `user.ostreemeta`: read and written directly, because there are many. */
 
 import { FormatError, LimitError, type Where } from '../../errors.ts';
-import { byteStringFromBytes, compareByteStrings } from '../byte-string.ts';
+import { byteStringFromBytes, byteStringToText, compareByteStrings } from '../byte-string.ts';
 import { offsetWidth, readOffset, smallestOffsetWidth, writeOffset } from '../gvariant-framing.ts';
 import type { Xattr } from '../tree.ts';
 import { MAX_HEADER_BYTES, MAX_XATTR_NAME_BYTES, MAX_XATTR_VALUE_BYTES } from './limits.ts';
@@ -39,9 +39,10 @@ export function parseXattrs(bytes: Uint8Array, start: number, end: number, order
   }
   if (order === 'any') xattrs.sort((a, b) => compareByteStrings(a.name, b.name));
   for (let i = 1; i < xattrs.length; i++) {
-    if (xattrs[i - 1].name === xattrs[i].name) fail(start, `${JSON.stringify(xattrs[i].name)} is there twice`);
+    if (xattrs[i - 1].name === xattrs[i].name)
+      fail(start, `${JSON.stringify(byteStringToText(xattrs[i].name))} is there twice`);
     if (xattrs[i - 1].name > xattrs[i].name)
-      fail(start, `${JSON.stringify(xattrs[i].name)} is not in its sorted place`);
+      fail(start, `${JSON.stringify(byteStringToText(xattrs[i].name))} is not in its sorted place`);
   }
   return xattrs;
 }

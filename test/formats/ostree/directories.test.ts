@@ -6,7 +6,7 @@ import { type GvValue, parseType, serializeVariant } from '../../../src/formats/
 import { type Checksum, fromHex, toHex } from '../../../src/formats/ids.ts';
 import { parseDirmeta, serializeDirmeta } from '../../../src/formats/ostree/dirmeta.ts';
 import { parseDirtree, serializeDirtree } from '../../../src/formats/ostree/dirtree.ts';
-import { MAX_NAME_BYTES } from '../../../src/formats/ostree/limits.ts';
+import { MAX_DIRECTORY_ENTRIES, MAX_HEADER_BYTES, MAX_NAME_BYTES } from '../../../src/formats/ostree/limits.ts';
 
 const hex = (text: string): Uint8Array => fromHex(text.replace(/[ |]/g, ''));
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -93,6 +93,13 @@ describe('dirtree', () => {
     expect(() => parseDirtree(tree(named('é'.repeat(MAX_NAME_BYTES / 2 + 1))))).toThrow(LimitError);
   });
 
+  test('a directory of more entries than memory should hold is a LimitError', () => {
+    const offsets = new Uint8Array(4 * (MAX_DIRECTORY_ENTRIES + 1)); // entries of no bytes: that many are only claimed
+    const bytes = new Uint8Array(offsets.length + 4);
+    new DataView(bytes.buffer).setUint32(offsets.length, offsets.length, true);
+    expect(() => parseDirtree(bytes)).toThrow(LimitError);
+  });
+
   test('60,000 entries are read in well under a second', () => {
     const files = Array.from({ length: 60_000 }, (_, i) => ({ name: `f${i}` as ByteString, checksum: checksum('7') }));
     const bytes = serializeDirtree({ files, directories: [] });
@@ -115,6 +122,9 @@ describe('dirmeta', () => {
     const xattrs = [{ name: 'user.a' as ByteString, value: bytesOf('1') }];
     expect(parseDirmeta(bytes).xattrs).toEqual(xattrs);
     expect(serializeDirmeta({ uid: 0, gid: 0, mode: 0o040755, xattrs })).toEqual(bytes);
+  });
+  test('larger than a header may be is a LimitError', () => {
+    expect(() => parseDirmeta(new Uint8Array(MAX_HEADER_BYTES + 1))).toThrow(LimitError);
   });
   test('owners beyond 2^31 and all permission bits', () => {
     const dirmeta = { uid: 3_000_000_000, gid: 0xffff_fffe, mode: 0o047777, xattrs: [] };
