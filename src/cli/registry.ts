@@ -62,6 +62,7 @@ const GROUPS: CommandGroup[] = [
     heading: 'Housekeeping:',
     commands: {
       gc: async () => (await import('./commands/gc.ts')).gcCommand,
+      fsck: async () => (await import('./commands/fsck.ts')).fsckCommand,
     },
   },
   {
