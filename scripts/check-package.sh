@@ -4,7 +4,7 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-tree_node=$(echo "$root"/node_modules/node/node_modules/node-*)
+tree_node=$root/node_modules/node/node_modules/node-$(node -p 'process.platform + "-" + process.arch')
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
