@@ -29,6 +29,7 @@ const FIELDS = [
 type FieldName = (typeof FIELDS)[number];
 /** A hardlink line may end after PAYLOAD. */
 const HARDLINK_FIELDS = 9;
+const TYPE_BITS = 0o170000;
 const UNSET = '-';
 const DIGITS = /^[0-9]{1,20}$/;
 const OCTAL = /^[0-7]{1,7}$/;
@@ -71,7 +72,8 @@ class DumpfileParser {
 
   finish(): Directory {
     const root = this.#directories.get('' as ByteString);
-    if (root === undefined) throw new FormatError('has no line for the root', this.#where);
+    if (root === undefined)
+      throw new FormatError('has no line for the root', { ...this.#where, field: 'PATH', offset: 0 });
     this.#links.resolve();
     return root;
   }
@@ -103,9 +105,9 @@ class DumpfileParser {
     this.#directories.set(detach(path), inode);
   }
 
-  #hardlink(type: number): void {
+  #hardlink(mode: number): void {
     if (this.#starts.length <= HARDLINK_FIELDS) this.#fail(FIELDS[this.#starts.length - 1], 'the line ends before it');
-    if (type === FileType.directory) this.#fail('MODE', 'a directory cannot have two names');
+    if ((mode & TYPE_BITS) === FileType.directory) this.#fail('MODE', 'a directory cannot have two names');
     const target = this.#optional('PAYLOAD');
     if (target === undefined || target === '') this.#fail('PAYLOAD', 'a hardlink needs a target');
     const { parent, name } = this.#entry(this.#path());
@@ -157,10 +159,9 @@ class DumpfileParser {
     return Number(text);
   }
 
-  /** @returns the type bits */
   #mode(text: string): number {
     const mode = OCTAL.test(text) ? Number.parseInt(text, 8) : Number.NaN;
-    if (!KIND_OF_TYPE.has(mode & 0o170000) || mode > 0o177777)
+    if (!KIND_OF_TYPE.has(mode & TYPE_BITS) || mode > 0o177777)
       this.#fail('MODE', `${JSON.stringify(text)} is not an octal mode with a file type`);
     return mode;
   }
@@ -184,7 +185,7 @@ class DumpfileParser {
   }
 
   #inode(mode: number): Inode {
-    const kind = KIND_OF_TYPE.get(mode & 0o170000) as Inode['kind'];
+    const kind = KIND_OF_TYPE.get(mode & TYPE_BITS) as Inode['kind'];
     const metadata: InodeMetadata = {
       permissions: mode & 0o7777,
       uid: this.#number('UID', MAX_U32),
