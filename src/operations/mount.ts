@@ -1,7 +1,8 @@
 /** Mounting an image with the kernel: EROFS for the metadata, overlayfs over the object store for content. */
 
-import { constants, open } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { constants, mkdtemp, open, rmdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { AddonNeededError, NotFoundError, RepositoryError, UsageError } from '../errors.ts';
 import type { ObjectId } from '../formats/ids.ts';
 import { type NativeAddon, native } from '../native.ts';
@@ -29,6 +30,8 @@ export interface MountReport {
 
 /** Linux uapi: mount attributes and umount flags. */
 const MOUNT_ATTR_RDONLY = 1;
+const MNT_DETACH = 2;
+const MNT_DETACH = 2;
 const UMOUNT_NOFOLLOW = 8;
 
 /**
@@ -51,7 +54,7 @@ export async function mountTree(repo: Repository, tree: string, directory: strin
   await using objects = await open(repo.objects.root, constants.O_RDONLY | constants.O_DIRECTORY);
   await using layers = new MountContext(addon);
   const erofs = mountErofs(addon, layers, imageFile.fd);
-  const overlay = mountOverlay(addon, layers, { erofs, objects: objects.fd, image, verity, options });
+  const overlay = await mountOverlay(addon, layers, { erofs, objects: objects.fd, image, verity, options });
   try {
     addon.moveMount(overlay, mountpoint);
   } catch (error) {
@@ -145,31 +148,66 @@ interface OverlayParts {
   options: MountOptions;
 }
 
-/** Layers by descriptor where the kernel can (6.13 and 6.15), else as one string. */
-function mountOverlay(addon: NativeAddon, layers: MountContext, parts: OverlayParts): number {
-  const { erofs, objects, image, verity, options } = parts;
-  const byDescriptor = (context: number) => {
-    addon.fsconfigFd(context, 'lowerdir+', erofs);
-    addon.fsconfigFd(context, 'datadir+', objects);
-  };
-  const byString = (context: number) =>
-    addon.fsconfigString(context, 'lowerdir', `/proc/self/fd/${erofs}::/proc/self/fd/${objects}`);
-  const attempt = (addLayers: (context: number) => void) =>
-    layers.create('overlay', options.upperdir === undefined ? MOUNT_ATTR_RDONLY : 0, (context) => {
-      addon.fsconfigString(context, 'source', `composefs:${image}`);
-      addon.fsconfigString(context, 'metacopy', 'on');
-      addon.fsconfigString(context, 'redirect_dir', 'on');
-      if (verity) addon.fsconfigString(context, 'verity', 'require');
-      addLayers(context);
-      if (options.upperdir === undefined || options.workdir === undefined) return;
-      addon.fsconfigString(context, 'upperdir', resolve(options.upperdir));
-      addon.fsconfigString(context, 'workdir', resolve(options.workdir));
-    });
+/**
+ * Layers by descriptor (Linux 6.15: a detached mount can be one), else by path through /proc, else with the EROFS attached to a
+ * private directory for the moment: older kernels take no detached mount as a layer.
+ */
+async function mountOverlay(addon: NativeAddon, layers: MountContext, parts: OverlayParts): Promise<number> {
+  const { erofs, objects } = parts;
+  const byPath = (lower: number) => (context: number) =>
+    addon.fsconfigString(context, 'lowerdir', `/proc/self/fd/${lower}::/proc/self/fd/${objects}`);
+  const attempts: Array<() => number | Promise<number>> = [
+    () =>
+      createOverlay(addon, layers, parts, (context) => {
+        addon.fsconfigFd(context, 'lowerdir+', erofs);
+        addon.fsconfigFd(context, 'datadir+', objects);
+      }),
+    () => createOverlay(addon, layers, parts, byPath(erofs)),
+    () => withAttached(addon, erofs, (lower) => createOverlay(addon, layers, parts, byPath(lower))),
+  ];
+  let failure: unknown;
+  for (const attempt of attempts) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (errnoOf(error) === 'EPERM') throw error;
+      failure = error;
+    }
+  }
+  throw failure;
+}
+
+function createOverlay(
+  addon: NativeAddon,
+  layers: MountContext,
+  { image, verity, options }: OverlayParts,
+  addLayers: (context: number) => void,
+): number {
+  return layers.create('overlay', options.upperdir === undefined ? MOUNT_ATTR_RDONLY : 0, (context) => {
+    addon.fsconfigString(context, 'source', `composefs:${image}`);
+    addon.fsconfigString(context, 'metacopy', 'on');
+    addon.fsconfigString(context, 'redirect_dir', 'on');
+    if (verity) addon.fsconfigString(context, 'verity', 'require');
+    addLayers(context);
+    if (options.upperdir === undefined || options.workdir === undefined) return;
+    addon.fsconfigString(context, 'upperdir', resolve(options.upperdir));
+    addon.fsconfigString(context, 'workdir', resolve(options.workdir));
+  });
+}
+
+/** The overlay keeps the layer once it exists; the directory is only needed while it is made. */
+async function withAttached(addon: NativeAddon, mount: number, make: (lower: number) => number): Promise<number> {
+  const directory = await mkdtemp(join(tmpdir(), 'cfs-ostree-mount-'));
   try {
-    return attempt(byDescriptor);
-  } catch (error) {
-    if (errnoOf(error) !== 'EINVAL') throw error;
-    return attempt(byString);
+    addon.moveMount(mount, directory);
+    try {
+      await using lower = await open(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+      return make(lower.fd);
+    } finally {
+      addon.umount(directory, MNT_DETACH);
+    }
+  } finally {
+    await rmdir(directory);
   }
 }
 
