@@ -4,6 +4,7 @@
  */
 
 import { FormatError, type Where } from '../errors.ts';
+import { BUCKETS_BYTES, ChecksumTable, type Fail } from './checksum-table.ts';
 import {
   type Algorithm,
   CHECKSUM_BYTES,
@@ -15,8 +16,9 @@ import {
   objectIdFromBytes,
 } from './ids.ts';
 
-/** Index of the commit, flags, 256 bucket ends. */
-export const MAP_HEADER_BYTES = 8 + 4 * 256;
+/** Behind the index of the commit and the flags. */
+export const MAP_BUCKETS_AT = 8;
+export const MAP_HEADER_BYTES = MAP_BUCKETS_AT + BUCKETS_BYTES;
 /** Position, length, object index. */
 export const DATA_REF_BYTES = 12;
 /** Positions are counted in these units; data is padded to them. */
@@ -35,32 +37,32 @@ export class CommitMap {
   /** Number of ostree objects. */
   readonly count: number;
   readonly commit: Checksum;
+  readonly #table: ChecksumTable;
   readonly #view: DataView;
   readonly #idBytes: number;
   readonly #refsStart: number;
   readonly #areaStart: number;
 
   private constructor(content: Uint8Array, objectRefs: Uint8Array, algorithm: Algorithm, where: Where) {
-    const fail = (field: string, offset: number, problem: string): never => {
+    const fail: Fail = (field, offset, problem) => {
       throw new FormatError(problem, { ...where, format: 'commit map', field, offset });
     };
     if (content.length < MAP_HEADER_BYTES)
       fail('header', 0, `needs ${MAP_HEADER_BYTES} bytes, the content has ${content.length}`);
-    const view = new DataView(content.buffer, content.byteOffset, content.byteLength);
     this.content = content;
     this.objectRefs = objectRefs;
-    this.#view = view;
+    this.#view = new DataView(content.buffer, content.byteOffset, content.byteLength);
     this.#idBytes = digestBytes(algorithm);
-    this.count = bucketEnd(view, 255);
-    for (let byte = 1; byte < 256; byte++)
-      if (bucketEnd(view, byte) < bucketEnd(view, byte - 1)) fail('bucket', bucketOffset(byte), 'bucket ends decrease');
+    this.#table = new ChecksumTable(content, MAP_BUCKETS_AT, MAP_HEADER_BYTES);
+    this.#table.checkBuckets(fail);
+    this.count = this.#table.count;
     this.#refsStart = MAP_HEADER_BYTES + CHECKSUM_BYTES * this.count;
     this.#areaStart = this.#refsStart + DATA_REF_BYTES * this.count;
     if (this.#areaStart > content.length)
-      fail('bucket', bucketOffset(255), `${this.count} objects do not fit ${content.length} bytes`);
-    const commitIndex = view.getUint32(0, true);
+      fail('bucket', MAP_HEADER_BYTES - 4, `${this.count} objects do not fit ${content.length} bytes`);
+    const commitIndex = this.#view.getUint32(0, true);
     if (commitIndex >= this.count) fail('commit index', 0, `${commitIndex} of ${this.count} objects`);
-    this.#checkOrder(fail);
+    this.#table.checkOrder(fail);
     this.#checkRefs(fail);
     this.commit = this.checksumAt(commitIndex);
     if (this.#objectIndex(commitIndex) !== NO_OBJECT)
@@ -73,33 +75,22 @@ export class CommitMap {
   }
 
   checksumAt(index: number): Checksum {
-    return checksumFromBytes(this.content, MAP_HEADER_BYTES + CHECKSUM_BYTES * index);
+    return checksumFromBytes(this.checksumBytesAt(index));
   }
 
   /** The same as 32 raw bytes; a view. */
   checksumBytesAt(index: number): Uint8Array {
-    const at = MAP_HEADER_BYTES + CHECKSUM_BYTES * index;
-    return this.content.subarray(at, at + CHECKSUM_BYTES);
+    return this.#table.at(index);
   }
 
   /** @returns index of the entry, -1 when the object is not in the map */
   find(checksum: Checksum): number {
-    return this.findBytes(idToBytes(checksum));
+    return this.#table.find(idToBytes(checksum));
   }
 
   /** The checksum as 32 raw bytes at `offset`. */
   findBytes(bytes: Uint8Array, offset = 0): number {
-    const first = bytes[offset];
-    let low = first === 0 ? 0 : bucketEnd(this.#view, first - 1);
-    let high = bucketEnd(this.#view, first);
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      const order = compareChecksums(this.content, MAP_HEADER_BYTES + CHECKSUM_BYTES * middle, bytes, offset);
-      if (order === 0) return middle;
-      if (order < 0) low = middle + 1;
-      else high = middle;
-    }
-    return -1;
+    return this.#table.find(bytes, offset);
   }
 
   /** Metadata: the ostree object. Files: archive header with prefix, and the content where it is inlined. A view. */
@@ -117,26 +108,12 @@ export class CommitMap {
   /** Raw digest of the object with the file's content, as a view; undefined when the data is all there is. */
   externalBytesAt(index: number): Uint8Array | undefined {
     const object = this.#objectIndex(index);
-    return object === NO_OBJECT
-      ? undefined
-      : this.objectRefs.subarray(object * this.#idBytes, (object + 1) * this.#idBytes);
+    if (object === NO_OBJECT) return undefined;
+    return this.objectRefs.subarray(object * this.#idBytes, (object + 1) * this.#idBytes);
   }
 
   #objectIndex(index: number): number {
     return this.#view.getUint32(this.#refsStart + DATA_REF_BYTES * index + 8, true);
-  }
-
-  /** Ascending, so that no entry can hide from a lookup, and each in the bucket of its first byte. */
-  #checkOrder(fail: Fail): void {
-    let at = MAP_HEADER_BYTES;
-    let index = 0;
-    for (let byte = 0; byte < 256; byte++) {
-      for (const end = bucketEnd(this.#view, byte); index < end; index++, at += CHECKSUM_BYTES) {
-        if (this.content[at] !== byte) fail('ids', at, `object ${index} is in the bucket of another first byte`);
-        if (index > 0 && compareChecksums(this.content, at - CHECKSUM_BYTES, this.content, at) >= 0)
-          fail('ids', at, `object ${index} is not above the one before it`);
-      }
-    }
   }
 
   #checkRefs(fail: Fail): void {
@@ -156,18 +133,4 @@ export class CommitMap {
         fail('data ref', at, `objects claim more than the ${areaBytes} bytes of the content area`);
     }
   }
-}
-
-type Fail = (field: string, offset: number, problem: string) => never;
-
-const bucketOffset = (byte: number): number => 8 + 4 * byte;
-const bucketEnd = (view: DataView, byte: number): number => view.getUint32(bucketOffset(byte), true);
-
-/** Byte order of two checksums; < 0, 0 or > 0. */
-export function compareChecksums(a: Uint8Array, aOffset: number, b: Uint8Array, bOffset: number): number {
-  for (let i = 0; i < CHECKSUM_BYTES; i++) {
-    const difference = a[aOffset + i] - b[bOffset + i];
-    if (difference !== 0) return difference;
-  }
-  return 0;
 }

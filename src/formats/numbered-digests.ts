@@ -51,12 +51,6 @@ export class NumberedDigests {
     return this.#bytes.subarray(index * this.digestBytes, (index + 1) * this.digestBytes);
   }
 
-  /** Writes digest number `index` to `out` at `offset`. */
-  copyTo(out: Uint8Array, offset: number, index: number): void {
-    const at = index * this.digestBytes;
-    for (let i = 0; i < this.digestBytes; i++) out[offset + i] = this.#bytes[at + i];
-  }
-
   /** Slot that holds the digest, or the free one where it belongs. */
   #slotOf(digest: Uint8Array, offset: number): number {
     const mask = this.#slots.length - 1;

@@ -179,8 +179,8 @@ describe.each(['sha256', 'sha512'] as const)('random maps, %s', (algorithm) => {
           expect(map.dataAt(index)).toEqual(data);
           expect(map.externalBytesAt(index)).toEqual(external);
           expect(builder.has(checksum)).toBe(true);
-          expect(builder.dataOf(number)).toEqual(data);
-          expect(builder.externalOf(number)).toEqual(external);
+          expect(builder.dataAt(number)).toEqual(data);
+          expect(builder.externalBytesAt(number)).toEqual(external);
         });
         const used = objects.flatMap(({ external }) => (external === undefined ? [] : [toHex(external)]));
         expect(objectRefs.length / digestBytes(algorithm)).toBe(new Set(used).size);
@@ -269,14 +269,14 @@ test('adversarial checksums do not make it slow', () => {
   const checksum = new Uint8Array(32);
   const view = new DataView(checksum.buffer);
   const count = 100_000;
-  const started = performance.now();
+  const started = process.cpuUsage();
   for (let i = 0; i < count; i++) {
     view.setUint32(4, i, true); // the same first four bytes, as somebody could make them
     builder.add(checksum, checksum.subarray(0, 8));
   }
   const { content, objectRefs } = builder.build(new Uint8Array(32));
   expect(CommitMap.parse(content, objectRefs, 'sha256').count).toBe(count);
-  expect(performance.now() - started).toBeLessThan(5000);
+  expect(process.cpuUsage(started).user / 1e6).toBeLessThan(5);
 });
 
 test('a million objects', () => {
@@ -291,7 +291,7 @@ test('a million objects', () => {
     for (let word = 0; word < 8; word++) words[word] = Math.imul(i + 1, 0x9e3779b1 + 2 * word);
     externalWords[1] = i >> 1;
   };
-  const started = performance.now();
+  const started = process.cpuUsage(); // not the clock: the machine may be busy
   for (let i = 0; i < count; i++) {
     fill(i);
     builder.add(checksum, data, i % 3 === 0 ? undefined : external);
@@ -299,13 +299,13 @@ test('a million objects', () => {
   fill(0);
   const { content, objectRefs } = builder.build(checksum);
   const map = CommitMap.parse(content, objectRefs, 'sha512');
-  const elapsedMs = performance.now() - started;
+  const cpuSeconds = process.cpuUsage(started).user / 1e6;
   expect(map.count).toBe(count);
   for (let i = 0; i < count; i += 997) {
     fill(i);
     expect(map.findBytes(checksum)).toBeGreaterThanOrEqual(0);
   }
-  expect(elapsedMs).toBeLessThan(20_000); // about 2 s on an idle machine; a quadratic step would take hours
+  expect(cpuSeconds).toBeLessThan(20); // about 2 on an idle machine; a quadratic step would take hours
 });
 
 test('a map that could not be stored is refused while it grows', () => {

@@ -1,0 +1,326 @@
+/**
+ * The side index on disk: `cfs-ostree/index/`, a few segments (`formats/side-index.ts`). Losing any of it costs time, nothing else, so
+ * that trouble with it is a warning and never an error.
+ */
+
+import { lstatSync } from 'node:fs';
+import { lstat, mkdir, readdir, rename, unlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CfsError, FormatError } from '../errors.ts';
+import { type Algorithm, type Checksum, idToBytes, toHex } from '../formats/ids.ts';
+import {
+  MAX_SEGMENT_BYTES,
+  MAX_SEGMENT_ENTRIES,
+  SideIndexBuilder,
+  type SideIndexEntry,
+  SideIndexSegment,
+  UnknownSegmentVersionError,
+} from '../formats/side-index.ts';
+import { nodeHashing } from '../native.ts';
+import { commitStreamName } from './ostree-refs.ts';
+import { openRegularFile, readWhole } from './regular-file.ts';
+import type { Repository } from './repository.ts';
+import { temporaryName } from './temporaries.ts';
+
+export type { SideIndexEntry } from '../formats/side-index.ts';
+
+/** Relative to the repository. */
+export const SIDE_INDEX_DIRECTORY = 'cfs-ostree/index';
+/** A segment is named after its content, so that two writers of the same segment write the same file. */
+const SEGMENT_NAME = /^[0-9a-f]{32}\.segment$/;
+const TEMPORARY_PREFIX = '.tmp-segment-';
+const DIRECTORY_MODE = 0o755;
+/**
+ * Smaller segments are merged with a new one while each is at most so many times as large as what is merged already. What is left
+ * grows by more than that from one segment to the next: few segments, and each entry is rewritten a few times in its life.
+ */
+const MERGE_RATIO = 2;
+
+/** Objects of a commit: a CommitMap, or a CommitMapBuilder before it is one. */
+export interface CommitObjectTable {
+  checksumBytesAt(index: number): Uint8Array;
+  dataAt(index: number): Uint8Array;
+  externalBytesAt(index: number): Uint8Array | undefined;
+}
+
+/** Another process may merge while we read: a segment that has just gone is in one that has come. */
+const LOAD_TRIES = 3;
+
+type Warn = (message: string) => void;
+
+interface OpenSegment {
+  name: string;
+  segment: SideIndexSegment;
+  /** Whether the stream of each commit in `segment.commits` is still there. */
+  stored: boolean[];
+}
+
+/** Reads all segments; those that are damaged, or of another version, are left out with a warning. */
+export async function openSideIndex(repositoryPath: string, algorithm: Algorithm, warn: Warn): Promise<SideIndex> {
+  const index = new SideIndex(repositoryPath, algorithm, warn);
+  await index.load();
+  return index;
+}
+
+export class SideIndex {
+  readonly #repositoryPath: string;
+  readonly #directory: string;
+  readonly #algorithm: Algorithm;
+  readonly #warn: Warn;
+  /** Smallest first. */
+  #segments: OpenSegment[] = [];
+  #damaged: string[] = [];
+
+  constructor(repositoryPath: string, algorithm: Algorithm, warn: Warn) {
+    this.#repositoryPath = repositoryPath;
+    this.#directory = join(repositoryPath, SIDE_INDEX_DIRECTORY);
+    this.#algorithm = algorithm;
+    this.#warn = warn;
+  }
+
+  /** Number of entries, repetitions in different segments included. */
+  get count(): number {
+    return this.#segments.reduce((sum, { segment }) => sum + segment.count, 0);
+  }
+
+  get segmentCount(): number {
+    return this.#segments.length;
+  }
+
+  /** Takes what is there now. */
+  async load(): Promise<void> {
+    const isStored = this.#storedCommits();
+    for (let tries = 0; tries < LOAD_TRIES; tries++) {
+      const known = new Map(this.#segments.map((open) => [open.name, open.segment]));
+      const names = (await this.#names()).filter((name) => SEGMENT_NAME.test(name));
+      this.#segments = [];
+      this.#damaged = [];
+      let vanished = false;
+      for (const name of names) {
+        const segment = known.get(name) ?? (await this.#read(name));
+        if (segment === undefined) vanished = true;
+        else if (segment !== 'unusable') this.#segments.push({ name, segment, stored: segment.commits.map(isStored) });
+      }
+      if (!vanished) break;
+    }
+    this.#sort();
+  }
+
+  /**
+   * What is known of an object, where a stored commit has it. An entry with a sha256 digest is preferred.
+   * @param checksum 32 raw bytes
+   */
+  lookup(checksum: Uint8Array): SideIndexEntry | undefined {
+    let found: SideIndexEntry | undefined;
+    for (const { segment, stored } of this.#segments) {
+      const index = segment.find(checksum);
+      if (index < 0 || !stored[segment.commitNumberAt(index)]) continue;
+      const entry = segment.entryAt(index);
+      if (entry.sha256Digest !== undefined) return entry;
+      found ??= entry;
+    }
+    return found;
+  }
+
+  /**
+   * Adds the objects of a stored commit that the index does not have yet, in one new segment, with which smaller ones are merged.
+   * @param sha256Digests by ostree checksum, of external content; for sha512 repositories
+   */
+  async append(
+    commit: Checksum,
+    objects: CommitObjectTable,
+    count: number,
+    sha256Digests: ReadonlyMap<Checksum, Uint8Array> = new Map(),
+  ): Promise<void> {
+    const commitBytes = idToBytes(commit);
+    let builder = new SideIndexBuilder(this.#algorithm);
+    for (let index = 0; index < count; index++) {
+      const checksum = objects.checksumBytesAt(index);
+      const object = objects.externalBytesAt(index);
+      const digest = sha256Digests.size === 0 ? undefined : sha256Digests.get(toHex(checksum) as Checksum);
+      const known = this.lookup(checksum);
+      if (known !== undefined && (digest === undefined || known.sha256Digest !== undefined)) continue;
+      if (builder.count === MAX_SEGMENT_ENTRIES) {
+        await this.#merge(builder, []);
+        builder = new SideIndexBuilder(this.#algorithm);
+      }
+      const sizeBytes = sizeOf(objects.dataAt(index), object);
+      builder.add(checksum, commitBytes, sizeBytes, object, object && digest);
+    }
+    if (builder.count > 0) await this.#merge(builder, this.#smallSegments(builder.count));
+    await this.#removeFiles(this.#damaged.splice(0));
+  }
+
+  /** Rewrites the segments that name any of these commits without their entries. */
+  async dropCommits(commits: ReadonlySet<Checksum>): Promise<void> {
+    const touched = this.#segments.filter(({ segment }) => segment.commits.some((commit) => commits.has(commit)));
+    for (const open of touched) open.stored = open.stored.map((is, i) => is && !commits.has(open.segment.commits[i]));
+    for (const open of touched) await this.#merge(new SideIndexBuilder(this.#algorithm), [open]);
+  }
+
+  /**
+   * Drops the entries of all commits that are not stored any more, damaged segments, and leftover temporaries: for whoever holds the
+   * exclusive lock.
+   */
+  async prune(): Promise<void> {
+    const gone = this.#segments.flatMap(({ segment, stored }) => segment.commits.filter((_, i) => !stored[i]));
+    await this.dropCommits(new Set(gone));
+    const leftovers = (await this.#names()).filter((name) => name.startsWith(TEMPORARY_PREFIX));
+    await this.#removeFiles([...this.#damaged.splice(0), ...leftovers]);
+  }
+
+  /** Removes all of it, of other versions too. */
+  async clear(): Promise<void> {
+    this.#segments = [];
+    this.#damaged = [];
+    await this.#removeFiles((await this.#names()).filter((name) => SEGMENT_NAME.test(name)));
+  }
+
+  /** Segments to be rewritten together with `count` new entries. */
+  #smallSegments(count: number): OpenSegment[] {
+    const chosen: OpenSegment[] = [];
+    let total = count;
+    for (const open of this.#segments) {
+      const { count: size } = open.segment;
+      if (size > MERGE_RATIO * total || total + size > MAX_SEGMENT_ENTRIES) break;
+      chosen.push(open);
+      total += size;
+    }
+    return chosen;
+  }
+
+  /** Writes one segment of what is in `builder` and in `old`, then removes `old`. Entries of commits that have gone are left out. */
+  async #merge(builder: SideIndexBuilder, old: readonly OpenSegment[]): Promise<void> {
+    for (const { segment, stored } of old) {
+      const commits = segment.commits.map(idToBytes);
+      for (let index = 0; index < segment.count; index++) {
+        const commit = segment.commitNumberAt(index);
+        if (!stored[commit]) continue;
+        const [object, digest] = [segment.objectAt(index), segment.sha256DigestAt(index)];
+        builder.add(segment.checksumBytesAt(index), commits[commit], segment.sizeBytesAt(index), object, digest);
+      }
+    }
+    const written = builder.count > 0 ? await this.#write(builder) : undefined;
+    const gone = old.filter(({ name }) => name !== written?.name);
+    await this.#removeFiles(gone.map(({ name }) => name));
+    this.#segments = this.#segments.filter(
+      ({ name }) => name !== written?.name && !gone.some((open) => open.name === name),
+    );
+    if (written !== undefined) this.#segments.push(written);
+    this.#sort();
+  }
+
+  async #write(builder: SideIndexBuilder): Promise<OpenSegment> {
+    const bytes = builder.build(nodeHashing.sha256);
+    const segment = SideIndexSegment.parse(bytes, this.#algorithm, nodeHashing.sha256);
+    const name = `${toHex(bytes.subarray(-32)).slice(0, 32)}.segment`;
+    const temporary = join(this.#directory, temporaryName(TEMPORARY_PREFIX));
+    await mkdir(this.#directory, { recursive: true, mode: DIRECTORY_MODE });
+    if (!(await lstat(this.#directory)).isDirectory())
+      throw new FormatError('is no directory', { file: SIDE_INDEX_DIRECTORY });
+    try {
+      await writeFile(temporary, bytes, { flag: 'wx', mode: 0o644 });
+      await rename(temporary, join(this.#directory, name));
+    } catch (error) {
+      await unlink(temporary).catch(() => {}); // the first error is the one to tell
+      throw error;
+    }
+    return { name, segment, stored: segment.commits.map(this.#storedCommits()) };
+  }
+
+  /** Everything in the directory; nothing where there is none, or something else in its place. */
+  async #names(): Promise<string[]> {
+    const stats = await lstat(this.#directory).catch(ignoreAbsent);
+    if (stats === undefined) return [];
+    if (stats.isDirectory()) return readdir(this.#directory);
+    this.#warn(`${SIDE_INDEX_DIRECTORY} is no directory; the side index is not used`);
+    return [];
+  }
+
+  /** @returns undefined when it is not there any more */
+  async #read(name: string): Promise<SideIndexSegment | 'unusable' | undefined> {
+    const where = { file: `${SIDE_INDEX_DIRECTORY}/${name}` };
+    try {
+      const file = await openRegularFile(join(this.#directory, name), where);
+      if (file === undefined) return undefined;
+      await using handle = file.handle;
+      const bytes = await readWhole(handle, file.stats.size, MAX_SEGMENT_BYTES, where);
+      return SideIndexSegment.parse(bytes, this.#algorithm, nodeHashing.sha256, where);
+    } catch (error) {
+      if (!(error instanceof CfsError)) throw error;
+      if (!(error instanceof UnknownSegmentVersionError)) this.#damaged.push(name);
+      this.#warn(`${error.message}; this part of the side index is not used`);
+      return 'unusable';
+    }
+  }
+
+  async #removeFiles(names: readonly string[]): Promise<void> {
+    for (const name of names) await unlink(join(this.#directory, name)).catch(ignoreAbsent);
+  }
+
+  /** Remembers what it has looked up. */
+  #storedCommits(): (commit: Checksum) => boolean {
+    const known = new Map<Checksum, boolean>();
+    return (commit) => {
+      let stored = known.get(commit);
+      if (stored === undefined) {
+        const link = join(this.#repositoryPath, 'streams', commitStreamName(commit));
+        stored = lstatSync(link, { throwIfNoEntry: false }) !== undefined;
+        known.set(commit, stored);
+      }
+      return stored;
+    };
+  }
+
+  #sort(): void {
+    this.#segments.sort((a, b) => a.segment.count - b.segment.count);
+  }
+}
+
+/** Records a stored commit. What goes wrong is a warning: the commit is complete without it. */
+export const appendToSideIndex = (
+  repo: Repository,
+  commit: Checksum,
+  objects: CommitObjectTable & { readonly size: number },
+  sha256Digests: ReadonlyMap<Checksum, Uint8Array>,
+  warn: Warn,
+): Promise<void> =>
+  change(repo, warn, (index) =>
+    index.append(commit, objects, objects.size, repo.algorithm === 'sha256' ? undefined : sha256Digests),
+  );
+
+/** After commits were removed. */
+export const pruneSideIndex = (repo: Repository, warn: Warn): Promise<void> =>
+  change(repo, warn, (index) => index.prune());
+
+/** Makes the index anew from the stored commits. Digests that only the old one had are lost. */
+export const rebuildSideIndex = (
+  repo: Repository,
+  maps: AsyncIterable<CommitObjectTable & { readonly commit: Checksum; readonly count: number }>,
+  warn: Warn,
+): Promise<void> =>
+  change(repo, warn, async (index) => {
+    await index.clear();
+    for await (const map of maps) await index.append(map.commit, map, map.count);
+  });
+
+async function change(repo: Repository, warn: Warn, how: (index: SideIndex) => Promise<void>): Promise<void> {
+  try {
+    await repo.requireWritable();
+    await how(await openSideIndex(repo.path, repo.algorithm, warn));
+  } catch (error) {
+    if (!(error instanceof CfsError) && (error as NodeJS.ErrnoException).code === undefined) throw error;
+    warn(`the side index was not brought up to date: ${(error as Error).message}`);
+  }
+}
+
+/** Archive headers have the content size in front, big-endian, behind the 8-byte prefix. */
+function sizeOf(data: Uint8Array, object: Uint8Array | undefined): number {
+  if (object === undefined || data.length < 16) return data.length;
+  return Number(new DataView(data.buffer, data.byteOffset, 16).getBigUint64(8, false));
+}
+
+function ignoreAbsent(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error;
+  return undefined;
+}
