@@ -31,7 +31,6 @@ export interface MountReport {
 /** Linux uapi: mount attributes and umount flags. */
 const MOUNT_ATTR_RDONLY = 1;
 const MNT_DETACH = 2;
-const MNT_DETACH = 2;
 const UMOUNT_NOFOLLOW = 8;
 
 /**
