@@ -2,6 +2,7 @@
 
 import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import type { buildConnector, Pool } from 'undici';
 import { SourceError } from '../errors.ts';
 import type { FileBody } from '../formats/file-body.ts';
@@ -12,16 +13,21 @@ import type { HttpLocation } from './location.ts';
 import type { SourceOptions } from './source.ts';
 
 /** More connections than this gain nothing (measured on loopback), and servers do not like them. */
-const DEFAULT_JOBS = 12;
+const DEFAULT_CONNECTIONS = 12;
+/** Requests on one HTTP/2 connection: they cost the server little, and hide the way to it. */
+const DEFAULT_STREAMS = 48;
 const DEFAULT_RETRIES = 5;
 const DEFAULT_RETRY_DELAY_MS = 250;
 const DEFAULT_TIMEOUT_MS = 30_000;
 /** Servers that redirects may lead to, beside the base. */
 const MAX_ORIGINS = 16;
 
-export type HttpSettings = Required<Omit<SourceOptions, 'signal'>>;
+export type HttpSettings = Required<Omit<SourceOptions, 'signal' | 'jobs'>> & { jobs: number | undefined };
 
-type MakePool = (origin: string) => Pool;
+interface Undici {
+  Pool: new (origin: string, options: Pool.Options) => Pool;
+  buildConnector(options: buildConnector.BuildOptions): buildConnector.connector;
+}
 
 export class HttpClient {
   readonly base: HttpLocation;
@@ -33,26 +39,27 @@ export class HttpClient {
   bytesReceived = 0;
   /** Whether any response has come: a refused connection after that is a restart rather than a wrong address. */
   reached = false;
-  readonly #makePool: MakePool;
+  readonly #undici: Undici;
+  readonly #connector: buildConnector.connector;
   readonly #pools = new Map<string, Pool>();
-  readonly #sockets: Set<Socket>;
-  readonly #headers: string[];
+  readonly #sockets = new Set<Socket>();
+  readonly #headers = ['user-agent', `cfs-ostree/${packageVersion()}`, 'accept', '*/*', 'accept-encoding', 'identity'];
   readonly #requests = new Set<HttpRequest>();
   readonly #signals = new Map<AbortSignal, { requests: number; abort(): void }>();
+  #isHttp2 = false;
   #isClosed = false;
 
-  private constructor(base: HttpLocation, settings: HttpSettings, makePool: MakePool, sockets: Set<Socket>) {
+  private constructor(base: HttpLocation, settings: HttpSettings, undici: Undici) {
     this.base = base;
     this.url = base.origin + base.basePath;
     this.settings = settings;
-    this.#makePool = makePool;
-    this.#sockets = sockets;
-    this.#headers = ['user-agent', `cfs-ostree/${packageVersion()}`, 'accept', '*/*', 'accept-encoding', 'identity'];
+    this.#undici = undici;
+    this.#connector = undici.buildConnector({ allowH2: true, preferH2: true, timeout: settings.connectTimeoutMs });
   }
 
   static async open(base: HttpLocation, options: SourceOptions): Promise<HttpClient> {
     const settings: HttpSettings = {
-      jobs: options.jobs ?? DEFAULT_JOBS,
+      jobs: options.jobs,
       retries: options.retries ?? DEFAULT_RETRIES,
       retryDelayMs: options.retryDelayMs ?? DEFAULT_RETRY_DELAY_MS,
       connectTimeoutMs: options.connectTimeoutMs ?? DEFAULT_TIMEOUT_MS,
@@ -60,28 +67,16 @@ export class HttpClient {
       stallTimeoutMs: options.stallTimeoutMs ?? DEFAULT_TIMEOUT_MS,
     };
     // Only here, and not the package's index: commands that need no network start without it.
-    const [{ default: PoolClass }, { default: connectorOf }] = await Promise.all([
+    const [pool, connect] = await Promise.all([
       import('undici/lib/dispatcher/pool.js'),
       import('undici/lib/core/connect.js'),
     ]);
-    const sockets = new Set<Socket>();
-    const connector = connectorOf({ allowH2: true, preferH2: true, timeout: settings.connectTimeoutMs });
-    const connect = (to: buildConnector.Options, callback: buildConnector.Callback): void => {
-      // undici's connector returns its socket; one that is still connecting is known to nobody else.
-      const socket = connector(to, callback) as unknown as Socket;
-      sockets.add(socket);
-      socket.once('close', () => sockets.delete(socket));
-    };
-    const makePool = (origin: string): Pool =>
-      new PoolClass(origin, {
-        connections: settings.jobs,
-        pipelining: 1, // with more, connections were seen to stand still under back-pressure
-        allowH2: true,
-        headersTimeout: settings.headersTimeoutMs,
-        bodyTimeout: settings.stallTimeoutMs,
-        connect,
-      });
-    return new HttpClient(base, settings, makePool, sockets);
+    return new HttpClient(base, settings, { Pool: pool.default, buildConnector: connect.default });
+  }
+
+  /** Known better once the first response is here. */
+  get maxConcurrency(): number {
+    return this.settings.jobs ?? (this.#isHttp2 ? DEFAULT_STREAMS : DEFAULT_CONNECTIONS);
   }
 
   /** A body in one piece; undefined when it is missing and `options.object` is not given. `path` starts with a slash. */
@@ -113,6 +108,30 @@ export class HttpClient {
         ? [...this.#headers, 'authorization', authorization]
         : this.#headers;
     pool.dispatch({ path, method: 'GET', headers }, request);
+  }
+
+  #makePool(origin: string): Pool {
+    return new this.#undici.Pool(origin, {
+      connections: this.settings.jobs ?? DEFAULT_CONNECTIONS,
+      pipelining: 1, // with more, connections were seen to stand still under back-pressure
+      allowH2: true,
+      headersTimeout: this.settings.headersTimeoutMs,
+      bodyTimeout: this.settings.stallTimeoutMs,
+      connect: (to, callback) => this.#connect(to, callback),
+    });
+  }
+
+  #connect(to: buildConnector.Options, callback: buildConnector.Callback): void {
+    const connected = (...result: [null, Socket | TLSSocket] | [Error, null]): void => {
+      // On an error there is no second argument at all, whatever the types say.
+      const socket = result[1] as TLSSocket | null | undefined;
+      if (socket?.alpnProtocol === 'h2') this.#isHttp2 = true;
+      callback(...result);
+    };
+    // The connector returns its socket; one that is still connecting is known to nobody else.
+    const socket = this.#connector(to, connected) as unknown as Socket;
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
   }
 
   /** A request begins. One listener for each signal, not for each request: there are tens of thousands of them. */

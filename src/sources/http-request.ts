@@ -68,7 +68,11 @@ export abstract class HttpRequest implements Dispatcher.DispatchHandler {
   /** Ends the request with an error, unless it is over. Closes its connection when a body is on the way. */
   fail(error: unknown): void {
     if (!this.finish()) return;
-    this.#controller?.abort(error instanceof Error ? error : new Error('aborted'));
+    const controller = this.#controller;
+    // An HTTP/2 stream that is destroyed in the tick that opened it is never reset: its answer would come to a stream without
+    // listeners, whose first error ends the process. One turn later it is safe.
+    if (this.#status === 0) setImmediate(() => controller?.abort(new Error('aborted')));
+    else controller?.abort(new Error('aborted'));
     this.onFailure(error);
   }
 

@@ -34,18 +34,20 @@ export async function openHttpSource(location: HttpLocation, options: SourceOpti
 class HttpSource implements Source {
   readonly mode = 'archive';
   readonly collectionId: string | undefined;
-  readonly maxConcurrency: number;
   readonly #client: HttpClient;
   #summary: Map<string, Checksum> | undefined;
 
   constructor(client: HttpClient, collectionId: string | undefined) {
     this.#client = client;
     this.collectionId = collectionId;
-    this.maxConcurrency = client.settings.jobs + QUEUED_REQUESTS;
   }
 
   get url(): string {
     return this.#client.url;
+  }
+
+  get maxConcurrency(): number {
+    return this.#client.maxConcurrency;
   }
 
   get bytesTransferred(): number {
@@ -55,7 +57,8 @@ class HttpSource implements Source {
   async resolveRef(ref: string, signal?: AbortSignal): Promise<Checksum> {
     validateRefName(ref, { file: this.url });
     const path = `/refs/heads/${ref.split('/').map(encodeURIComponent).join('/')}`;
-    const bytes = await this.#client.get(path, { maxBytes: MAX_REF_FILE_BYTES, signal });
+    // A directory, which part of a ref's name is, is refused by most servers.
+    const bytes = await this.#client.get(path, { maxBytes: MAX_REF_FILE_BYTES, signal, isOptional: true });
     if (bytes !== undefined) return parseRefFile(bytes, { file: `${this.url}${path}` });
     // Some publish nothing but the summary.
     const checksum = (await this.#summaryRefs(signal))?.get(ref);
@@ -102,9 +105,6 @@ class HttpSource implements Source {
     return this.#summary;
   }
 }
-
-/** Requests that wait for a connection, so that none stands idle while the next one is being thought of. */
-const QUEUED_REQUESTS = 4;
 
 const objectPath = (checksum: Checksum, suffix: string): string =>
   `/objects/${checksum.slice(0, 2)}/${checksum.slice(2)}.${suffix}`;

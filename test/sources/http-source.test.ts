@@ -172,8 +172,8 @@ describe('what a server must offer', () => {
   ])('a damaged summary: %s', async (_, bytes) => {
     await withFiles({ config: CONFIG, summary: bytes }, async (url) => {
       await using source = await openSource(url);
-      for (const work of [source.listRefs(), source.resolveRef('a')])
-        expect(await failureOf(work)).toMatchObject({
+      for (const work of [() => source.listRefs(), () => source.resolveRef('a')])
+        expect(await failureOf(work())).toMatchObject({
           exitCode: 5,
           where: { file: `${url}/summary`, format: 'summary' },
         });

@@ -191,8 +191,8 @@ describe('a local repository', () => {
   ])('a ref file with %s is refused and named', async (name, content) => {
     await writeRef(`heads/${name}`, content);
     await using source = await openSource(repo);
-    for (const work of [source.resolveRef(name), source.listRefs()])
-      expect(await failureOf(work)).toMatchObject({ exitCode: 5, where: { file: `${repo}/refs/heads/${name}` } });
+    for (const work of [() => source.resolveRef(name), () => source.listRefs()])
+      expect(await failureOf(work())).toMatchObject({ exitCode: 5, where: { file: `${repo}/refs/heads/${name}` } });
     await rm(`${repo}/refs/heads/${name}`);
   });
 

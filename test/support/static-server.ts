@@ -15,8 +15,8 @@ export interface StaticServerOptions {
   http2?: boolean;
   /** The path of the file for a requested one, both decoded. */
   rewrite?: (path: string) => string;
-  /** Answers a request itself and says true, or leaves it to the files. */
-  intercept?: (request: IncomingMessage, response: ServerResponse) => boolean;
+  /** Answers a request itself and says true, or leaves it to the files. `count` is that of the request, from 1. */
+  intercept?: (request: IncomingMessage, response: ServerResponse, count: number) => boolean;
 }
 
 export class StaticServer implements AsyncDisposable {
@@ -47,7 +47,7 @@ export async function startStaticServer(root: string, options: StaticServerOptio
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
     const path = decodeURIComponent(request.url ?? '/');
     started.requests.push({ path, headers: request.headers, protocol: `HTTP/${request.httpVersion}` });
-    if (options.intercept?.(request, response)) return;
+    if (options.intercept?.(request, response, started.requests.length)) return;
     sendFile(join(root, normalize(`/${options.rewrite?.(path) ?? path}`)), response).catch(() => response.destroy());
   };
   const certificate = options.http2 ? await readCertificate() : undefined;
