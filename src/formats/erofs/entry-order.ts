@@ -4,7 +4,7 @@
  */
 
 import type { ByteString } from '../byte-string.ts';
-import type { Directory, Leaf } from '../tree.ts';
+import type { Directory, Inode, Leaf } from '../tree.ts';
 
 interface Place {
   directory: Directory;
@@ -13,19 +13,26 @@ interface Place {
   depthFirst: number;
 }
 
+interface OrderedEntry {
+  nid: number;
+  /** Place of the entry in a depth-first walk. */
+  depthFirst: number;
+  /** Not in the tree. */
+  isStub: boolean;
+}
+
 /** Collects entries in depth-first order; those of one depth are then in the order of a breadth-first walk. */
 export class EntryOrder {
-  readonly #nids: number[][] = [];
-  readonly #depthFirst: number[][] = [];
+  readonly #byDepth: OrderedEntry[][] = [];
   #count = 0;
 
-  add(depth: number, nid: number): void {
-    if (this.#nids[depth] === undefined) {
-      this.#nids[depth] = [];
-      this.#depthFirst[depth] = [];
+  add(depth: number, nid: number, isStub: boolean): void {
+    let entries = this.#byDepth[depth];
+    if (entries === undefined) {
+      entries = [];
+      this.#byDepth[depth] = entries;
     }
-    this.#nids[depth].push(nid);
-    this.#depthFirst[depth].push(this.#count++);
+    entries.push({ nid, depthFirst: this.#count++, isStub });
   }
 
   /**
@@ -34,22 +41,22 @@ export class EntryOrder {
    * @param shared leaves with several names
    */
   restoreOrigins(root: Directory, shared: ReadonlySet<Leaf>): void {
-    const nids = this.#nids.flat();
-    const depthFirst = this.#depthFirst.flat();
-    const inOrder = [...new Set(nids)].sort((a, b) => a - b);
+    const entries = this.#byDepth.flat();
+    const inOrder = [...new Set(entries.map(({ nid }) => nid))].sort((a, b) => a - b);
+    const tree = breadthFirst(root);
     const first = new Map<Leaf, Place>();
     const own = new Map<Leaf, Place>();
     let next = 0;
-    let index = 0;
-    for (const { directory, name } of breadthFirst(root)) {
-      const inode = directory.entries.get(name);
-      const isOwn = nids[index] === inOrder[next];
+    for (const { nid, depthFirst, isStub } of entries) {
+      const isOwn = nid === inOrder[next];
       if (isOwn) next++;
-      const place: Place = { directory, name, depthFirst: depthFirst[index++] };
-      if (inode === undefined || inode.kind === 'directory' || !shared.has(inode)) continue;
+      if (isStub) continue;
+      const { directory, name, inode } = tree.next().value as TreeEntry;
+      if (inode.kind === 'directory' || !shared.has(inode)) continue;
+      const place: Place = { directory, name, depthFirst };
       if (isOwn) own.set(inode, place);
       const known = first.get(inode);
-      if (known === undefined || place.depthFirst < known.depthFirst) first.set(inode, place);
+      if (known === undefined || depthFirst < known.depthFirst) first.set(inode, place);
     }
     if (next !== inOrder.length) return;
     for (const [leaf, { directory, name, depthFirst }] of own)
@@ -57,11 +64,17 @@ export class EntryOrder {
   }
 }
 
-function* breadthFirst(root: Directory): Generator<{ directory: Directory; name: ByteString }> {
+interface TreeEntry {
+  directory: Directory;
+  name: ByteString;
+  inode: Inode;
+}
+
+function* breadthFirst(root: Directory): Generator<TreeEntry> {
   const queue = [root];
   for (const directory of queue) {
     for (const [name, inode] of directory.entries) {
-      yield { directory, name };
+      yield { directory, name, inode };
       if (inode.kind === 'directory') queue.push(inode);
     }
   }

@@ -16,6 +16,8 @@ export interface WalkedEntry {
   nid: number;
   /** Undefined for an inode that was met before: a further name of it. */
   inode: ImageInode | undefined;
+  /** One of the character devices that stand in the root of version 0 and 1 images and belong to no tree. */
+  isStub: boolean;
 }
 
 interface Frame {
@@ -25,8 +27,7 @@ interface Frame {
 }
 
 /**
- * The entries of the tree, the root first, each directory before what it contains, names in byte order; without the stubs
- * that stand in the root of version 0 and 1 images.
+ * The entries of the tree, the root first, each directory before what it contains, names in byte order.
  * @throws FormatError or LimitError on the first thing that is wrong
  */
 export function* walkImage(reader: InodeReader, where: Where): Generator<WalkedEntry> {
@@ -44,7 +45,7 @@ export function* walkImage(reader: InodeReader, where: Where): Generator<WalkedE
       });
     frames.push({ directory, entries: readEntries(reader, directory, parentNid), next: 0 });
   };
-  yield { name: '' as ByteString, depth: 0, nid: rootNid, inode: root };
+  yield { name: '' as ByteString, depth: 0, nid: rootNid, inode: root, isStub: false };
   enter(root);
   if (version !== 2) requireStubNames(reader, root, frames[0].entries);
   for (let frame = frames.at(-1); frame !== undefined; frame = frames.at(-1)) {
@@ -54,11 +55,9 @@ export function* walkImage(reader: InodeReader, where: Where): Generator<WalkedE
     }
     const entry = frame.entries[frame.next++];
     const inode = inodes.meet(entry);
-    if (inode !== undefined && version !== 2 && inode.kind === 'character' && inode.u === 0) {
-      requireStub(reader, root, inode, frame.directory === root && STUB_NAME_SET.has(entry.name));
-      continue;
-    }
-    yield { name: entry.name, depth: frames.length, nid: entry.nid, inode };
+    const isStub = inode !== undefined && version !== 2 && inode.kind === 'character' && inode.u === 0;
+    if (isStub) requireStub(reader, root, inode, frame.directory === root && STUB_NAME_SET.has(entry.name));
+    yield { name: entry.name, depth: frames.length, nid: entry.nid, inode, isStub };
     if (inode?.kind === 'directory') enter(inode);
   }
   inodes.finish();

@@ -77,8 +77,8 @@ export class ErofsImage {
 
   *#bodies(): Generator<Body> {
     const reader = this.#reader();
-    for (const { inode, depth } of walkImage(reader, this.#where)) {
-      if (inode === undefined) continue;
+    for (const { inode, depth, isStub } of walkImage(reader, this.#where)) {
+      if (inode === undefined || isStub) continue;
       givenXattrs(reader, inode, depth === 0); // refuses what readTree() would refuse
       if (isExternal(inode)) yield readBody(reader, inode);
     }

@@ -48,8 +48,10 @@ class TreeBuilder {
 
   build(where: Where): Directory {
     const path: OpenDirectory[] = [];
-    for (const { name, depth, nid, inode } of walkImage(this.#reader, where)) {
+    for (const { name, depth, nid, inode, isStub } of walkImage(this.#reader, where)) {
       path.length = depth;
+      if (this.#isFamilyA && depth > 0) this.#order.add(depth, nid, isStub);
+      if (isStub) continue;
       if (inode?.kind === 'directory') {
         const open = this.#directory(inode, depth === 0);
         if (depth > 0) path[depth - 1].directory.entries.set(name, open.directory);
@@ -59,7 +61,6 @@ class TreeBuilder {
         const leaf = inode === undefined ? this.#link(nid) : this.#leaf(inode, parent);
         parent.directory.entries.set(name, leaf);
       }
-      if (this.#isFamilyA && depth > 0) this.#order.add(depth, nid);
     }
     const root = path[0].directory;
     if (!this.#isFamilyA || this.#names.size === 0) return root;

@@ -25,7 +25,8 @@ export function infoDump(image: ErofsImage): string {
   const names: string[] = [];
   const firsts = new Map<number, { path: ByteString; stored: ImageInode }>();
   let text = '';
-  for (const { name, depth, nid, inode: stored } of image.walk()) {
+  for (const { name, depth, nid, inode: stored, isStub } of image.walk()) {
+    if (isStub) continue;
     names.length = Math.max(depth - 1, 0);
     if (depth > 0) names.push(name);
     const path = `/${names.join('/')}` as ByteString;
