@@ -34,7 +34,7 @@ export async function runCli(args: string[], options: RunOptions = {}): Promise<
 
 /** Result of a run that must succeed, parsed. */
 export async function runCliJson<T>(args: string[], options: RunOptions = {}): Promise<T> {
-  const result = await runCli([...args, '--json'], options);
+  const result = await runCli(['--json', ...args], options);
   if (result.exitCode !== 0) throw new Error(`${args.join(' ')}: exit status ${result.exitCode}\n${result.stderr}`);
   return JSON.parse(result.stdout) as T;
 }
@@ -44,7 +44,7 @@ export async function runCliError(
   args: string[],
   options: RunOptions = {},
 ): Promise<{ exitCode: number | null; error: { code: string; message: string; where?: object; cause?: object } }> {
-  const { exitCode, stderr } = await runCli([...args, '--json'], options);
+  const { exitCode, stderr } = await runCli(['--json', ...args], options);
   const lines = stderr.trim().split('\n');
   return { exitCode, error: JSON.parse(lines[lines.length - 1]).error };
 }
