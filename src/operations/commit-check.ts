@@ -3,6 +3,7 @@
  * map holds is sound too. What lies outside of the stream, the content of external files, is handed to the caller.
  */
 
+import { setImmediate } from 'node:timers/promises';
 import { CfsError, FormatError, MissingObjectError } from '../errors.ts';
 import { type Checksum, type ObjectId, toHex } from '../formats/ids.ts';
 import { serializeContentHeader } from '../formats/ostree/file-header.ts';
@@ -26,19 +27,24 @@ export interface CommitCheckOptions {
   onProblem(error: CfsError): void;
   /** Called once for each external file in the map. */
   onExternalFile(file: ExternalFile): void;
+  signal?: AbortSignal;
 }
 
-/** Synchronous: hashes every byte of the map once. */
-export function checkCommitObjects(objects: CommitObjects, options: CommitCheckOptions): void {
+/** Objects between two chances for timers and signals. */
+const OBJECTS_AT_ONCE = 2048;
+
+/** Hashes every byte of the map once. */
+export async function checkCommitObjects(objects: CommitObjects, options: CommitCheckOptions): Promise<void> {
   const check = new CommitCheck(objects, options);
-  check.reachable();
-  check.rest();
+  await check.reachable();
+  await check.rest();
 }
 
 class CommitCheck {
   readonly #objects: CommitObjects;
   readonly #options: CommitCheckOptions;
   readonly #seen: Uint8Array;
+  #sinceBreak = 0;
 
   constructor(objects: CommitObjects, options: CommitCheckOptions) {
     this.#objects = objects;
@@ -47,7 +53,7 @@ class CommitCheck {
   }
 
   /** From the commit down; each dirtree once, however often it is used. */
-  reachable(): void {
+  async reachable(): Promise<void> {
     const { map } = this.#objects;
     this.#see(map.commit, 'commit');
     const commit = this.#attempt(() => this.#objects.commit());
@@ -57,6 +63,7 @@ class CommitCheck {
     for (let dirtree = pending.pop(); dirtree !== undefined; dirtree = pending.pop()) {
       const checksum = dirtree;
       if (!this.#see(checksum, 'dirtree')) continue;
+      await this.#breathe();
       const tree = this.#attempt(() => this.#objects.dirtree(checksum));
       if (tree === undefined) continue;
       for (const file of tree.files) this.#file(file.checksum);
@@ -68,15 +75,24 @@ class CommitCheck {
   }
 
   /** Entries that nothing reaches must still be what their checksum says, as metadata or as a file. */
-  rest(): void {
+  async rest(): Promise<void> {
     const { map } = this.#objects;
     for (let index = 0; index < map.count; index++) {
       if (this.#seen[index] !== 0) continue;
+      this.#sinceBreak++;
+      await this.#breathe();
       const checksum = map.checksumAt(index);
       const isMetadata =
         map.externalBytesAt(index) === undefined && toHex(nodeHashing.sha256(map.dataAt(index))) === checksum;
       if (!isMetadata) this.#file(checksum);
     }
+  }
+
+  async #breathe(): Promise<void> {
+    if (this.#sinceBreak < OBJECTS_AT_ONCE) return;
+    this.#sinceBreak = 0;
+    await setImmediate();
+    this.#options.signal?.throwIfAborted();
   }
 
   #dirmeta(checksum: Checksum): void {
@@ -106,6 +122,7 @@ class CommitCheck {
     }
     if (this.#seen[index] !== 0) return false;
     this.#seen[index] = 1;
+    this.#sinceBreak++;
     return true;
   }
 

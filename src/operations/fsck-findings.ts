@@ -1,5 +1,6 @@
 /** What a check found, and which refs it concerns. */
 
+import { CfsError } from '../errors.ts';
 import type { ObjectId } from '../formats/ids.ts';
 import { ostreeRefOfPath } from '../store/ostree-refs.ts';
 
@@ -113,8 +114,8 @@ export class Findings {
 /** The subject of findings about an object. */
 export const objectSubject = (id: ObjectId): string => `objects/${id.slice(0, 2)}/${id.slice(2)}`;
 
-/** For errors of the system and ours; anything else is a bug and goes on. */
+/** For errors of ours and of the system; anything else is a bug and goes on. */
 export function problemText(error: unknown): string {
-  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.message;
+  if (error instanceof CfsError || (error instanceof Error && 'errno' in error)) return error.message;
   throw error;
 }

@@ -3,7 +3,7 @@
 import { lstat, readdir } from 'node:fs/promises';
 import { dirname, join, normalize } from 'node:path';
 import type { ObjectId } from '../formats/ids.ts';
-import type { LinkDirectory } from '../store/links.ts';
+import type { FirstLevelEntry, LinkDirectory, RefEntry } from '../store/links.ts';
 import type { Repository } from '../store/repository.ts';
 import { isTemporaryRootName } from '../store/temporaries.ts';
 import type { Findings } from './fsck-findings.ts';
@@ -22,15 +22,30 @@ export async function checkRoot(repo: Repository, findings: Findings): Promise<v
   }
 }
 
+/**
+ * Names as they are now. Refs are read first, then what they point at; the objects are listed after that. Others may be publishing
+ * meanwhile, in the opposite order, so that whatever is read here leads to something that is seen later.
+ */
+export interface ListedNames {
+  refs: RefEntry[];
+  firstLevel: FirstLevelEntry[];
+}
+
+export async function listNames(links: LinkDirectory): Promise<ListedNames> {
+  const refs = await Array.fromAsync(links.refEntries());
+  return { refs, firstLevel: await Array.fromAsync(links.entries()) };
+}
+
 export async function checkLinks(
   repo: Repository,
   links: LinkDirectory,
+  { refs, firstLevel }: ListedNames,
   objects: ObjectsCheck,
   findings: Findings,
 ): Promise<LinkedObjects> {
   const linked: LinkedObjects = new Map();
   const sound = new Set<string>();
-  for await (const { name, linkText, id } of links.entries()) {
+  for (const { name, linkText, id } of firstLevel) {
     const subject = `${links.kind}/${name}`;
     if (linkText === undefined) findings.error('entry-not-symlink', subject, 'is no symlink');
     else if (id === undefined) await reportTarget(repo, subject, linkText, findings);
@@ -42,18 +57,25 @@ export async function checkLinks(
         findings.error('image-link-mismatch', subject, `leads to object ${id}`);
     }
   }
-  for await (const { ref, linkText, target } of links.refEntries()) {
+  for (const { ref, linkText, target } of refs) {
     const subject = `${links.kind}/refs/${ref}`;
     if (linkText === undefined) findings.error('unexpected-file-type', subject, 'is no symlink');
     else if (target === undefined) await reportTarget(repo, subject, linkText, findings);
     else {
       findings.addRef(`${links.kind}/${target}`, subject);
-      if (!sound.has(target))
+      if (!sound.has(target) && (await isStillThere(repo, subject)))
         findings.error('broken-symlink', subject, `leads to ${links.kind}/${target}, which leads to no object`);
     }
   }
   return linked;
 }
+
+/** A pull that ends takes its partial stream away, ref first. */
+const isStillThere = (repo: Repository, subject: string): Promise<boolean> =>
+  lstat(join(repo.path, subject)).then(
+    () => true,
+    () => false,
+  );
 
 /** A target that no writer makes. It is judged by its text: links are never followed, least of all out of the repository. */
 async function reportTarget(repo: Repository, subject: string, linkText: string, findings: Findings): Promise<void> {

@@ -23,7 +23,6 @@ import { CommitObjects, MAX_COMMIT_STREAM_BYTES } from './commit-reader.ts';
 import { type FindingKind, type Findings, objectSubject, problemText } from './fsck-findings.ts';
 import type { LinkedObjects } from './fsck-links.ts';
 import type { ObjectsCheck } from './fsck-objects.ts';
-import { MAX_STREAM_FILE_BYTES } from './gc-mark.ts';
 import { type ObjectKind, peekObjectKind } from './object-kind.ts';
 
 /** External files hashed in one go. */
@@ -86,7 +85,7 @@ export class StreamsCheck {
     for (const [id, subjects] of this.#readable) {
       for (const subject of subjects)
         if (objects.has(objectSubject(id))) this.#findings.inheritRefs(objectSubject(id), subject);
-      const bytes = await this.#objects.read(id, MAX_STREAM_FILE_BYTES);
+      const bytes = await this.#objects.read(id, MAX_COMMIT_STREAM_BYTES);
       const { objectRefs, namedRefs } = await this.#parse(bytes, id);
       const inherit = (needed: ObjectId): void => {
         const object = objectSubject(needed);
@@ -103,7 +102,7 @@ export class StreamsCheck {
     let bytes: Uint8Array;
     let stream: Splitstream;
     try {
-      bytes = await this.#objects.read(id, MAX_STREAM_FILE_BYTES);
+      bytes = await this.#objects.read(id, MAX_COMMIT_STREAM_BYTES);
       stream = await this.#parse(bytes, id);
     } catch (error) {
       this.#report('stream-open-failed', subjects, error);
@@ -184,7 +183,8 @@ export class StreamsCheck {
     const objects = new CommitObjects(map, {});
     const onProblem = (error: CfsError): void => this.#report('stream-content-mismatch', subjects, error);
     const files: ExternalFile[] = [];
-    checkCommitObjects(objects, {
+    await checkCommitObjects(objects, {
+      signal: this.#options.signal,
       closure: stream.contentType === CONTENT_TYPE_OSTREE_COMMIT ? 'complete' : 'partial',
       onProblem,
       onExternalFile: (file) => {

@@ -4,7 +4,7 @@ import { type Progress, silentProgress } from '../progress.ts';
 import type { Repository } from '../store/repository.ts';
 import { type Finding, Findings } from './fsck-findings.ts';
 import { checkImages } from './fsck-images.ts';
-import { checkLinks, checkRoot } from './fsck-links.ts';
+import { checkLinks, checkRoot, listNames } from './fsck-links.ts';
 import { ObjectsCheck } from './fsck-objects.ts';
 import { StreamsCheck } from './fsck-streams.ts';
 
@@ -42,9 +42,11 @@ export async function checkRepository(repo: Repository, options: FsckOptions = {
     );
   if (problem?.kind !== 'incompatible') {
     await checkRoot(repo, findings);
+    const streamNames = await listNames(repo.streams);
+    const imageNames = await listNames(repo.images);
     await objects.scan();
-    const streamLinks = await checkLinks(repo, repo.streams, objects, findings);
-    const imageLinks = await checkLinks(repo, repo.images, objects, findings);
+    const streamLinks = await checkLinks(repo, repo.streams, streamNames, objects, findings);
+    const imageLinks = await checkLinks(repo, repo.images, imageNames, objects, findings);
     const streams = new StreamsCheck(repo, objects, findings, { contents: !metadataOnly, signal });
     await streams.check(streamLinks);
     await checkImages(repo, objects, findings, imageLinks, streams.images, signal);

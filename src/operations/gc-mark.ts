@@ -23,8 +23,6 @@ import { peekObjectKind } from './object-kind.ts';
 import { MAX_IMAGE_BYTES } from './resolve-tree.ts';
 
 const LIVE = 1;
-/** A stream file: its compressed content, the ids and the names; bounded by what its content may be. */
-export const MAX_STREAM_FILE_BYTES = MAX_COMMIT_STREAM_BYTES;
 
 export interface MarkOptions {
   /** Parents of reached commits that stay too, as far as they are stored. */
@@ -100,7 +98,7 @@ export class LiveObjects {
 
   async #parentOf(id: ObjectId, name: string): Promise<Checksum | undefined> {
     const where = { file: `streams/${name}` };
-    const bytes = await this.#repo.objects.read(id, { maxBytes: MAX_STREAM_FILE_BYTES });
+    const bytes = await this.#repo.objects.read(id, { maxBytes: MAX_COMMIT_STREAM_BYTES });
     const stream = await this.#parseStream(bytes, id, CONTENT_TYPE_OSTREE_COMMIT);
     const content = await readInlineContent(bytes, stream, {
       zstd: nodeZstd,
@@ -149,7 +147,7 @@ export class LiveObjects {
 
   /** @returns what its named refs lead to */
   async #keepStreamObjects(id: ObjectId): Promise<Iterable<ObjectId>> {
-    const bytes = await this.#repo.objects.read(id, { maxBytes: MAX_STREAM_FILE_BYTES });
+    const bytes = await this.#repo.objects.read(id, { maxBytes: MAX_COMMIT_STREAM_BYTES });
     const { objectRefs, namedRefs } = await this.#parseStream(bytes, id);
     const oneDigest = digestBytes(this.#repo.algorithm);
     for (let at = 0; at < objectRefs.length; at += oneDigest) this.#table.mark(LIVE, objectRefs, at);

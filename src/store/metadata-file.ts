@@ -75,15 +75,22 @@ export async function createMetadataFile(
       await using handle = await open(temporary, constants.O_RDONLY);
       await enableVerity(handle, algorithm, undefined, { file: repositoryPath });
     }
-    await link(temporary, join(repositoryPath, METADATA_FILE));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
+    if (!(await linkIfFree(temporary, join(repositoryPath, METADATA_FILE)))) return false;
   } finally {
     await unlink(temporary).catch(() => {}); // gc sweeps what stays
   }
   await syncDirectory(repositoryPath);
   return true;
+}
+
+async function linkIfFree(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
 }
 
 async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
