@@ -31,21 +31,27 @@ const fs = require('node:fs');
 walk(process.argv[2], '');
 `;
 
-const PRELUDE = `set -e; alias cfs='node /app/bin/cfs-ostree.js --repo ${VM_DISK}/repo --no-progress'; `;
+/** `cfs COMMAND …` prints the JSON result as one line. */
+const PRELUDE = `set -e
+cfs() {
+  node /app/bin/cfs-ostree.js --repo ${VM_DISK}/repo --no-progress --json "$@" >/tmp/result || return $?
+  node -p 'JSON.stringify(JSON.parse(fs.readFileSync("/tmp/result")))'
+}`;
 const FIRST_BOOT = `${PRELUDE}
-cfs init ${VM_DISK}/repo --json
-cfs pull ${VM_DISK}/source ${REF} --json
-cfs create-image ${REF} --json | tee /tmp/image
-fsverity measure ${VM_DISK}/repo/images/$(node -p 'JSON.parse(fs.readFileSync("/tmp/image")).image')
-cfs mount ${REF} /mnt --require-verity --json
-cfs ls ${REF} /${FLIPPED} --json
-cfs fsck --json
+cfs init ${VM_DISK}/repo
+cfs pull ${VM_DISK}/source ${REF}
+cfs create-image ${REF}
+fsverity measure ${VM_DISK}/repo/images/$(node -p 'JSON.parse(fs.readFileSync("/tmp/result")).image')
+cfs mount ${REF} /mnt --require-verity
+cfs ls ${REF} /${FLIPPED}
+cfs fsck
 node /walk.cjs /mnt
-cfs umount /mnt`;
+cfs umount /mnt >/dev/null`;
 const SECOND_BOOT = `${PRELUDE}
-cfs mount ${REF} /mnt --require-verity --json
-cfs fsck --json && status=0 || status=$?
-echo $status
+cfs mount ${REF} /mnt --require-verity
+cfs fsck || echo $?
+tr -d '\\n' </tmp/result
+echo
 node /walk.cjs /mnt`;
 
 describeWithPeers('a secure repository', [...VM_PEERS, 'ostree'], () => {
@@ -74,12 +80,13 @@ describeWithPeers('a secure repository', [...VM_PEERS, 'ostree'], () => {
     expect(found).toEqual(entries);
 
     const [{ object }] = JSON.parse(listed);
-    await flipBitOnDisk(disk, `repo/objects/${object.slice(0, 2)}/${object.slice(2)}`, 5000);
+    const objectPath = `objects/${object.slice(0, 2)}/${object.slice(2)}`;
+    await flipBitOnDisk(disk, `repo/${objectPath}`, 5000);
     const second = await runInVm({ script: SECOND_BOOT, files, disk, timeoutMs: TIMEOUT_MS });
-    const [, damaged, status, ...foundAgain] = second.output.trim().split('\n');
+    const [, status, damaged, ...foundAgain] = second.output.trim().split('\n');
     expect(status, second.output).toBe('3');
-    expect(JSON.parse(damaged)).toMatchObject({ ok: false });
-    expect(damaged).toContain(object);
+    const finding = { severity: 'error', kind: 'object-verity-failed', subject: objectPath, refs: [REF] };
+    expect(JSON.parse(damaged)).toMatchObject({ ok: false, findings: [finding] });
     const changed = foundAgain.filter((line) => !entries.includes(line)).map((line) => JSON.parse(line));
     expect(changed).toMatchObject([{ name: `/${FLIPPED}`, error: 'EIO' }]);
     expect(foundAgain).toHaveLength(entries.length);
