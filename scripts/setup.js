@@ -115,7 +115,9 @@ function ensureAddon(stamps) {
   if (stamps.addon === key && (isBuilt() || stamps.addonFailed)) return;
   let output = '';
   tolerated('native addon', () => {
-    ({ output } = check(run(treeNode, [inTree('scripts/install.js')]), 'scripts/install.js'));
+    // Whatever `nodedir` the user's npm configuration names: the headers are those of the tree's Node.
+    const env = { ...process.env, npm_config_nodedir: nodePackage };
+    ({ output } = check(run(treeNode, [inTree('scripts/install.js')], env), 'scripts/install.js'));
     if (!isBuilt()) throw new SetUpError(output.trim());
   });
   writeStamp(stamps, { addon: key, addonFailed: !isBuilt() });
@@ -186,8 +188,8 @@ function tolerated(title, work) {
 const npm = (...args) => check(run('npm', args), `npm ${args[0]}`);
 
 /** The output is kept back: it matters only when the step fails. */
-function run(program, args) {
-  const result = spawnSync(program, args, { cwd: root, encoding: 'utf8', maxBuffer: 64 * 2 ** 20 });
+function run(program, args, env = process.env) {
+  const result = spawnSync(program, args, { cwd: root, env, encoding: 'utf8', maxBuffer: 64 * 2 ** 20 });
   if (result.error?.code === 'ENOENT') throw new SetUpError(`${program} is not installed`);
   if (result.error) throw result.error;
   if (result.signal !== null) process.exit(128 + (result.signal === 'SIGINT' ? 2 : 15));

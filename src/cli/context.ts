@@ -47,6 +47,7 @@ export class CliContext {
   /** Paints for stdout. */
   paint: Painter = painter(false);
   #display: ProgressDisplay | undefined;
+  #warned = false;
 
   /** Called once the options are known, before the command runs. */
   async configure(flags: GlobalFlags, outputKind: OutputKind): Promise<void> {
@@ -83,6 +84,7 @@ export class CliContext {
   /** The caller disposes of it. */
   async openRepository({ lock = 'shared', ...rest }: OpenRepositoryOptions = {}): Promise<Repository> {
     const { openRepository } = await import('../store/repository.ts');
+    await this.#warnOfMissingAddon();
     return openRepository(this.repoPath, {
       lock,
       ...rest,
@@ -124,6 +126,14 @@ export class CliContext {
   /** Before anything else is written to the terminal. */
   clearProgress(): void {
     this.#display?.clear();
+  }
+
+  /** Once, however many repositories are opened. */
+  async #warnOfMissingAddon(): Promise<void> {
+    if (this.#warned) return;
+    this.#warned = true;
+    const warning = (await import('../native.ts')).addonWarning();
+    if (warning !== undefined) this.progress.warn(warning);
   }
 
   #openDisplay(): ProgressDisplay {

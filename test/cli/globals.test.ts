@@ -62,6 +62,21 @@ describe('global options', () => {
   });
 });
 
+describe('without the native addon', () => {
+  const env = { CFS_OSTREE_NO_ADDON: '1' };
+  test('a warning says so, once, unless --quiet', async () => {
+    const { exitCode, stderr } = await runCli(['refs', '--repo', repo], { env });
+    expect(exitCode).toBe(0);
+    expect(stderr).toMatch(/^warning: the native addon could not be loaded .*\n$/);
+    expect((await runCli(['refs', '--repo', repo, '--quiet'], { env })).stderr).toBe('');
+  });
+
+  test('is JSON with --json', async () => {
+    const { stderr } = await runCli(['refs', '--repo', repo, '--json'], { env });
+    expect(JSON.parse(stderr)).toEqual({ warning: { message: expect.stringContaining('native addon') } });
+  });
+});
+
 describe('stdout that is closed early', () => {
   test.each([
     ['completion', 'completion zsh'],
