@@ -86,23 +86,21 @@ class EndJob : public Job {
 
 /** What the JavaScript objects hold. */
 struct IngestHandle {
-  static constexpr napi_type_tag kTag = {0x6366732d6f737472, 0x496e676573740001};
   std::shared_ptr<IngestSettings> settings;
   std::unique_ptr<WorkerPool> pool;
 };
+/** Marks objects of class Ingest: for those that come as an argument nobody else checks it. */
+constexpr napi_type_tag kIngestTag = {0x6366732d6f737472, 0x6565496e67657374};
 struct StreamHandle {
-  static constexpr napi_type_tag kTag = {0x6366732d6f737472, 0x53747265616d0001};
   std::shared_ptr<StreamState> state;
   napi_ref owner = nullptr;
 };
 
+/** Methods get only objects of their own class: the engine sees to that. */
 template <typename Handle>
 Handle& unwrap(Call& call) {
-  bool right = false;
   void* handle = nullptr;
-  if (napi_check_object_type_tag(call.env(), call.self(), &Handle::kTag, &right) != napi_ok || !right ||
-      napi_unwrap(call.env(), call.self(), &handle) != napi_ok)
-    throw TypeProblem{"called on an object of another class"};
+  check(call.env(), napi_unwrap(call.env(), call.self(), &handle));
   return *static_cast<Handle*>(handle);
 }
 
@@ -110,7 +108,6 @@ template <typename Handle>
 void wrap(Call& call, std::unique_ptr<Handle> handle, napi_finalize finalize) {
   check(call.env(), napi_wrap(call.env(), call.self(), handle.get(), finalize, nullptr, nullptr));
   handle.release();
-  check(call.env(), napi_type_tag_object(call.env(), call.self(), &Handle::kTag));
 }
 
 napi_value constructIngest(Call& call) {
@@ -137,6 +134,7 @@ napi_value constructIngest(Call& call) {
   handle->settings = std::shared_ptr<IngestSettings>(
       new IngestSettings{ObjectDirectory(std::move(fd), directory), readFlag(env, options, "alsoSha256"), handle->pool.get()});
   wrap(call, std::move(handle), [](napi_env, void* data, void*) { delete static_cast<IngestHandle*>(data); });
+  check(env, napi_type_tag_object(env, call.self(), &kIngestTag));
   return call.self();
 }
 
@@ -228,7 +226,7 @@ napi_value constructStream(Call& call) {
   napi_env env = call.env();
   bool right = false;
   void* owner = nullptr;
-  if (napi_check_object_type_tag(env, call.value(0), &IngestHandle::kTag, &right) != napi_ok || !right ||
+  if (napi_check_object_type_tag(env, call.value(0), &kIngestTag, &right) != napi_ok || !right ||
       napi_unwrap(env, call.value(0), &owner) != napi_ok)
     throw TypeProblem{"streams are made by Ingest.stream()"};
   auto& ingest = *static_cast<IngestHandle*>(owner);
