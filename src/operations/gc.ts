@@ -5,6 +5,7 @@ import { isChecksum } from '../formats/ids.ts';
 import { type Progress, silentProgress } from '../progress.ts';
 import { commitmetaRefPath, commitStreamName, parseStreamName, partialRefPath } from '../store/ostree-refs.ts';
 import type { Repository } from '../store/repository.ts';
+import { pruneSideIndex } from '../store/side-index.ts';
 import { LiveObjects } from './gc-mark.ts';
 import { type SweepCounts, sweep } from './gc-sweep.ts';
 
@@ -41,7 +42,9 @@ export async function collectGarbage(repo: Repository, options: GcOptions = {}):
   const ownRefs = await keepRefs(repo, live);
   for (const root of roots) await keepRoot(repo, live, root, progress);
   const deadRefs = await keepOwnRefs(repo, live, ownRefs);
-  return { ...(await sweep(repo, live, deadRefs, { dryRun, progress, signal })), dryRun };
+  const counts = await sweep(repo, live, deadRefs, { dryRun, progress, signal });
+  if (!dryRun) await pruneSideIndex(repo, (message) => progress.warn(message));
+  return { ...counts, dryRun };
 }
 
 /** A ref to a partial stream or to detached metadata: whether it keeps anything depends on more than its existence. */
