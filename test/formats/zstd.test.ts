@@ -3,10 +3,10 @@ import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { CfsError, FormatError, LimitError } from '../../src/errors.ts';
-import { fromHex } from '../../src/formats/ids.ts';
-import { decompressZstd, portableZstd, storeZstd, zstdPieces } from '../../src/formats/zstd.ts';
+import { fromHex, toHex } from '../../src/formats/ids.ts';
+import { decompressZstd, storeZstd, zstdPieces } from '../../src/formats/zstd.ts';
 import { splitZstdFrames } from '../../src/formats/zstd-frame.ts';
-import { ZSTD_CODECS, zlibZstd } from '../support/codecs.ts';
+import { ZSTD_CODECS } from '../support/codecs.ts';
 import { readVector } from '../support/vectors.ts';
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -65,15 +65,10 @@ test('matches that reach back a small window, over and over', () => {
   }
 });
 
-test('frames as composefs-rs writes them: no content size, 2 MiB window, the empty one 9 bytes', async () => {
-  for (const { zstd } of ZSTD_CODECS) {
-    expect(await zstd.compress(new Uint8Array(0))).toEqual(fromHex('28b52ffd2000010000'));
-    expect((await zstd.compress(encode('hello'))).subarray(0, 6)).toEqual(fromHex('28b52ffd0058'));
-  }
+test.each(ZSTD_CODECS)('$codec: frames as composefs-rs writes them', async ({ zstd }) => {
   const record = encode('0:composefs.image\0');
-  const expected = concat(fromHex('28b52ffd0058910000'), record);
-  expect(await portableZstd.compress(record)).toEqual(expected);
-  expect(await zlibZstd.compress(record)).toEqual(expected);
+  expect(toHex(await zstd.compress(new Uint8Array(0)))).toBe('28b52ffd2000010000');
+  expect(toHex(await zstd.compress(record))).toBe(`28b52ffd0058910000${toHex(record)}`); // no content size, 2 MiB window
 });
 
 const HELLO = compress(encode('hello'), 3);
