@@ -16,6 +16,7 @@ import {
 } from '../../src/formats/splitstream.ts';
 import { portableZstd } from '../../src/formats/zstd.ts';
 import { splitZstdFrames } from '../../src/formats/zstd-frame.ts';
+import { nodeZstd } from '../../src/native.ts';
 import { ZSTD_CODECS } from '../support/codecs.ts';
 import { type ExpectedHeader, readComposefsVectors, readObjects } from '../support/composefs-vectors.ts';
 
@@ -205,6 +206,20 @@ describe.each(ZSTD_CODECS)('$codec', ({ zstd }) => {
     });
     if (should === 'reject') expect(inlineVerdict).toBe('reject');
   });
+});
+
+test('with the libzstd that cfsctl has inside, commit streams are the same byte for byte', async () => {
+  const library = process.versions.zstd ?? '';
+  const same = Object.values(vectors.streams).filter(({ zstd_identical }) => zstd_identical[library]);
+  expect(same.length).toBe(library === '1.5.7' ? 24 : same.length); // the Node of the tree has 1.5.7
+  for (const { id, repositories } of same) {
+    const tarball = `repos/${Object.keys(repositories)[0]}.tar.gz`;
+    const bytes = objectsOf(tarball).get(id) as Uint8Array;
+    const algorithm = algorithmOf(tarball);
+    const parsed = await parseSplitstream(bytes, { algorithm, zstd: nodeZstd });
+    const content = await readInlineContent(bytes, parsed, { zstd: nodeZstd, maxBytes: 1 << 20 });
+    expect(Buffer.compare(await serializeSplitstream({ ...parsed, content }, nodeZstd), bytes), id).toBe(0);
+  }
 });
 
 const toChunk = (chunk: { inline: number } | { object: string }): SplitstreamChunk =>

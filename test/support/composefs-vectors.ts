@@ -48,6 +48,8 @@ export interface ExpectedStream {
   header: ExpectedHeader;
   content: { size: number; sha256: string };
   commit_map: ExpectedCommitMap | { same_as: string };
+  /** By version of libzstd: whether it makes the same frames. */
+  zstd_identical: Record<string, boolean>;
   file?: string;
 }
 
