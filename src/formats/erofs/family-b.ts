@@ -3,7 +3,7 @@
  * are, no stubs. Rules: doc/formats/erofs-image.md, "Version 2".
  */
 
-import { FormatError, LimitError } from '../../errors.ts';
+import { LimitError } from '../../errors.ts';
 import { type ByteString, byteStringFromBytes } from '../byte-string.ts';
 import { type Algorithm, type ObjectId, objectRelativePath } from '../ids.ts';
 import type { Directory, ExternalFile, Inode } from '../tree.ts';
@@ -74,16 +74,8 @@ function listXattrs(planned: PlannedInode, algorithm: Algorithm, table: XattrTab
 }
 
 /** The object with an external file's body; version 2 names it by its digest, or by the end of its path where it has none. */
-function objectOf({ digest, payload }: ExternalFile, algorithm: Algorithm): ObjectId | undefined {
-  if (digest !== undefined || payload === undefined) return digest;
-  const id = objectOfPath(payload, algorithm);
-  if (id === undefined)
-    throw new FormatError(`${JSON.stringify(payload)} is no object path, as version 2 images need it`, {
-      format: 'tree',
-      field: 'payload',
-    });
-  return id;
-}
+const objectOf = ({ digest, payload }: ExternalFile, algorithm: Algorithm): ObjectId | undefined =>
+  digest ?? (payload === undefined ? undefined : objectOfPath(payload, algorithm));
 
 /** Order of the shared table: ascending by prefix index, then suffix, then value. */
 function compareAscending(a: XattrPair, b: XattrPair): number {

@@ -16,6 +16,7 @@ import {
   MAX_XATTR_VALUE_BYTES,
   MAX_XATTRS_BYTES,
 } from './limits.ts';
+import { objectOfPath } from './overlay.ts';
 import type { ErofsOptions } from './plan.ts';
 
 /** Something that an image cannot hold. */
@@ -80,10 +81,11 @@ export function leafProblem(inode: Leaf, { version, algorithm }: ErofsOptions): 
         return { field: 'size', problem: `${inode.sizeBytes} is not a size` };
       if (inode.digest !== undefined && inode.digest.length !== 2 * digestBytes(algorithm))
         return { field: 'digest', problem: `of ${inode.digest.length} hex digits is not a ${algorithm} digest` };
-      return (
-        atMost('size', inode.sizeBytes, MAX_EXTERNAL_BYTES) ??
-        (inode.payload === undefined ? undefined : payloadProblem(inode.payload))
-      );
+      if (inode.sizeBytes > MAX_EXTERNAL_BYTES) return tooLong('size', inode.sizeBytes, MAX_EXTERNAL_BYTES);
+      if (inode.payload === undefined) return undefined;
+      if (version === 2 && inode.digest === undefined && objectOfPath(inode.payload, algorithm) === undefined)
+        return { field: 'payload', problem: 'is no object path, as version 2 needs it' };
+      return payloadProblem(inode.payload);
     case 'character':
     case 'block':
       return isU32(inode.rdev) ? undefined : notU32('rdev', inode.rdev);
