@@ -12,12 +12,19 @@ const MAX_CHUNKS = 16_000_000;
 /** Chunks of a stream that is inline only: the writers make one. */
 const MAX_INLINE_CHUNKS = 1024;
 
+/**
+ * What is held in memory may be so many times as large as it is compressed, and this much more. Half of a commit map is checksums, which do
+ * not compress: real ones come to less than 10. So a small file cannot make us take gigabytes.
+ */
+const MAX_EXPANSION = 100;
+const FREE_EXPANSION_BYTES = 64 * 1024 * 1024;
+
 /** A piece of the merged content. `inline` bytes stay valid only until the next chunk is asked for. */
 export type SplitstreamChunk = { inline: Uint8Array } | { object: ObjectId };
 
 /**
  * The whole content of a stream that refers to no objects by chunks: commit streams and detached metadata.
- * @throws LimitError when it is larger than `maxBytes`, FormatError unless it has exactly `streamSize` bytes
+ * @throws LimitError when it is larger than `maxBytes` or than a file of this size can mean; FormatError unless it has exactly `streamSize` bytes
  */
 export async function readInlineContent(
   bytes: Uint8Array,
@@ -28,6 +35,9 @@ export async function readInlineContent(
   const where = contentWhere(stream, options.where);
   if (streamSize > options.maxBytes)
     throw new LimitError(`content of ${streamSize} bytes, at most ${options.maxBytes} are accepted here`, where);
+  const compressedBytes = streamRange.end - streamRange.start;
+  if (streamSize > FREE_EXPANSION_BYTES + MAX_EXPANSION * compressedBytes)
+    throw new LimitError(`content of ${streamSize} bytes out of ${compressedBytes} compressed ones`, where);
   const maxBytes = streamSize + MAX_INLINE_CHUNKS * INSTRUCTION_BYTES;
   const data = await decompressRange(options.zstd, bytes, streamRange, maxBytes, where);
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);

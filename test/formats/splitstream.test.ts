@@ -368,12 +368,13 @@ test('several inline chunks are put together', async () => {
   expect(new TextDecoder().decode(content)).toBe('hello');
 });
 
-test('256 MiB of zeros are read in pieces', async () => {
+test('256 MiB of zeros are read in pieces, and not taken into memory', async () => {
   const bytes = hostile(
     vectors.hostile_streams.streams.find(({ description }) => /256 MiB.*right/.test(description))?.id ?? '',
   );
   const parsed = await parseSplitstream(bytes, { algorithm: 'sha256', zstd: portableZstd });
   expect(splitZstdFrames(bytes.subarray(parsed.streamRange.start)).length).toBe(1);
+  await expect(readInlineContent(bytes, parsed, { zstd: portableZstd, maxBytes: 2 ** 32 })).rejects.toThrow(LimitError);
   let total = 0;
   let largest = 0;
   for await (const chunk of chunks(bytes, parsed)) {
