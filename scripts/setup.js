@@ -42,8 +42,11 @@ export function setUp() {
   ensureLauncher();
 }
 
-/** Only the translation to `dist/`: for tests that were started without this script. */
-export const ensureProgramIsBuilt = () => ensureBuild(readStamps());
+/** Only the translation to `dist/` and the launcher: for tests that were started without this script. */
+export function ensureProgramIsBuilt() {
+  ensureBuild(readStamps());
+  ensureLauncher();
+}
 
 /** As setUp, but an explained failure ends the process: for the scripts that npm runs. */
 export function setUpOrExit() {

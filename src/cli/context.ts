@@ -144,7 +144,7 @@ export class CliContext {
 
 const stderrTerminal = (color: ColorMode): Terminal => ({
   isTerminal: process.stderr.isTTY === true,
-  columns: () => process.stderr.columns ?? 80,
+  columns: () => process.stderr.columns || 80, // a terminal that does not know its size says 0
   write: (text) => process.stderr.write(text),
   paint: painter(wantsColor(color, process.stderr, process.env)),
 });

@@ -8,10 +8,16 @@ import { buildProgram } from './program.ts';
 /** Ends the process. @param args without program and script */
 export async function main(args: string[]): Promise<never> {
   const cli = new CliContext();
-  process.exit(await run(cli, args));
+  const json = wantsJson(args);
+  // An error that escaped the operation that it belongs to is a bug, and told like any other.
+  process.on('uncaughtException', async (error) => {
+    cli.clearProgress();
+    process.exit(await explain(cli.interruption.reason ?? error, json));
+  });
+  process.exit(await run(cli, args, json));
 }
 
-async function run(cli: CliContext, args: string[]): Promise<number> {
+async function run(cli: CliContext, args: string[], json: boolean): Promise<number> {
   try {
     const program = await buildProgram(cli, args);
     await program.parseAsync(args, { from: 'user' });
@@ -23,7 +29,7 @@ async function run(cli: CliContext, args: string[]): Promise<number> {
     if (error instanceof ClosedOutput) return 0;
     if (error instanceof CommanderError && error.exitCode === 0) return 0; // help and version are no failures
     // Whatever broke while the work was being stopped broke because of that.
-    return explain(cli.interruption.reason ?? error, wantsJson(args));
+    return explain(cli.interruption.reason ?? error, json);
   }
 }
 

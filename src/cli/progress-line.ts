@@ -11,7 +11,8 @@ export function progressLine(event: ProgressEvent, pace: Pace): string {
   const parts = [phase];
   if (total !== undefined || done > 0)
     parts.push(total === undefined ? formatCount(done) : `${formatCount(done)}/${formatCount(total)}`);
-  if (bytesDone !== undefined)
+  if (bytesDone)
+    // none yet says nothing
     parts.push(
       bytesTotal === undefined ? formatBytes(bytesDone) : `${formatBytes(bytesDone)}/${formatBytes(bytesTotal)}`,
     );

@@ -5,6 +5,7 @@ import { repositoryPath } from '../../src/cli/repository-path.ts';
 import { runCommand } from '../support/run-command.ts';
 import { makeTemporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.ts';
 import { cliEnvironment, ensureBuilt, PROGRAM, runCli, runCliError, runCliJson } from './run-cli.ts';
+import { openWorld } from './world.ts';
 
 let directory: TemporaryDirectory;
 let repo: string;
@@ -91,12 +92,25 @@ describe('stdout that is closed early', () => {
 });
 
 describe('on a terminal', () => {
-  const onTerminal = async (command: string, env: NodeJS.ProcessEnv = {}) => {
+  const onTerminal = async (command: string, env: NodeJS.ProcessEnv = {}, cwd = directory.path) => {
     await ensureBuilt();
     const line = `'${process.execPath}' '${PROGRAM}' ${command}`;
-    const { stdout, exitCode } = await runCommand('script', ['-qec', line, '/dev/null'], { env: cliEnvironment(env) });
+    const { stdout, exitCode } = await runCommand('script', ['-qec', line, '/dev/null'], {
+      cwd,
+      env: cliEnvironment(env),
+    });
     return { stdout, exitCode };
   };
+
+  test('progress is a bar that is gone at the end', async () => {
+    await using world = await openWorld();
+    await runCliJson(['init', '--insecure', './target'], world);
+    const command = 'pull ./published os/main --repo ./target';
+    const { stdout, exitCode } = await onTerminal(command, { TERM: 'xterm' }, world.cwd);
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/\r\x1b\[K(\x1b\[32m)?\[[ =]{20}\]/);
+    expect(stdout.slice(stdout.lastIndexOf('\x1b[K'))).toMatch(/^\x1b\[Kos\/main /);
+  });
 
   test('colour is off with NO_COLOR and --color=never', async () => {
     const env = { TERM: 'xterm' };
@@ -106,6 +120,20 @@ describe('on a terminal', () => {
       expect(stdout).not.toContain('\x1b[3');
       expect(exitCode).toBe(8);
     }
+  });
+});
+
+describe('stderr of a program that is watched by another', () => {
+  test('has one event for each line with --progress=json', async () => {
+    await using world = await openWorld();
+    await runCliJson(['init', '--insecure', './target'], world);
+    const { stderr } = await runCli(['pull', './published', 'os/main', '--repo', './target', '--progress=json'], world);
+    const phases = stderr
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line).progress.phase);
+    expect(phases).toContain('files');
+    expect(phases).toContain('publish');
   });
 });
 
