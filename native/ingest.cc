@@ -133,6 +133,7 @@ napi_value constructIngest(Call& call) {
   handle->pool = std::make_unique<WorkerPool>(env, threads, IngestWorker::make);
   handle->settings = std::shared_ptr<IngestSettings>(
       new IngestSettings{ObjectDirectory(std::move(fd), directory), readFlag(env, options, "alsoSha256"), handle->pool.get()});
+  handle->pool->whenStopped = [settings = handle->settings] { settings->directory.close(); };
   wrap(call, std::move(handle), [](napi_env, void* data, void*) { delete static_cast<IngestHandle*>(data); });
   check(env, napi_type_tag_object(env, call.self(), &kIngestTag));
   return call.self();

@@ -48,21 +48,18 @@ Verdict compareDigest(int fd, const uint8_t* id, MessageHasher& hasher) {
 
 }  // namespace
 
-Temporary::Temporary(Temporary&& other) noexcept
-    : fd_(std::move(other.fd_)), directory_(other.directory_), name_(std::exchange(other.name_, std::string())) {}
-
 Temporary& Temporary::operator=(Temporary&& other) noexcept {
   if (this != &other) {
     discard();
     fd_ = std::move(other.fd_);
-    directory_ = other.directory_;
-    name_ = std::exchange(other.name_, std::string());
+    directory_ = std::move(other.directory_);
+    name_.swap(other.name_);
   }
   return *this;
 }
 
 void Temporary::discard() {
-  if (!name_.empty()) ::unlinkat(directory_, name_.c_str(), 0);
+  if (!name_.empty()) ::unlinkat(directory_->get(), name_.c_str(), 0);
   name_.clear();
   fd_.reset();
 }
@@ -79,16 +76,15 @@ ObjectPath::ObjectPath(Algorithm algorithm, const uint8_t* id) {
 }
 
 ObjectDirectory::ObjectDirectory(Fd fd, const ObjectDirectoryOptions& options)
-    : fd_(std::move(fd)), options_(options), named_(options.namedTemporaries) {
+    : fd_(std::make_shared<const Fd>(std::move(fd))), options_(options), named_(options.namedTemporaries) {
   struct stat facts;
-  if (::fstat(fd_.get(), &facts) == 0) device_ = facts.st_dev;
+  if (::fstat(directory(), &facts) == 0) device_ = facts.st_dev;
 }
 
 Verdict ObjectDirectory::createTemporary(Temporary& temporary) {
   temporary.discard();
-  temporary.directory_ = fd_.get();
   if (!named_.load(std::memory_order_relaxed)) {
-    temporary.fd_.reset(::openat(fd_.get(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, kObjectMode));
+    temporary.fd_.reset(::openat(directory(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, kObjectMode));
     if (temporary.exists()) return {};
     // EISDIR: a kernel that reads the flag as O_DIRECTORY
     if (errno != EOPNOTSUPP && errno != EISDIR) return Verdict::system(Step::CreateTemporary, errno);
@@ -104,8 +100,9 @@ Verdict ObjectDirectory::createNamed(Temporary& temporary) {
     if (::getrandom(random, sizeof random, 0) != sizeof random) return Verdict::system(Step::CreateTemporary, errno);
     std::string name = ".tmp-object-";
     for (const uint8_t byte : random) name += kLetters[byte % (sizeof kLetters - 1)];
-    temporary.fd_.reset(::openat(fd_.get(), name.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, kObjectMode));
+    temporary.fd_.reset(::openat(directory(), name.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, kObjectMode));
     if (temporary.exists()) {
+      temporary.directory_ = fd_;
       temporary.name_ = std::move(name);
       return {};
     }
@@ -116,10 +113,10 @@ Verdict ObjectDirectory::createNamed(Temporary& temporary) {
 
 Verdict ObjectDirectory::examine(const ObjectPath& path, const uint8_t* id, uint64_t size, const Span* content, MessageHasher& hasher) {
   struct stat facts;
-  if (::fstatat(fd_.get(), path.text, &facts, AT_SYMLINK_NOFOLLOW) != 0)
+  if (::fstatat(directory(), path.text, &facts, AT_SYMLINK_NOFOLLOW) != 0)
     return errno == ENOENT ? good(Status::New) : Verdict::system(Step::OpenExisting, errno);
   if (!S_ISREG(facts.st_mode)) return good(Status::DamagedObject);
-  const Fd file(::openat(fd_.get(), path.text, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  const Fd file(::openat(directory(), path.text, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (!file.open()) return errno == ENOENT ? good(Status::New) : Verdict::system(Step::OpenExisting, errno);
   if (::fstat(file.get(), &facts) != 0) return Verdict::system(Step::OpenExisting, errno);
   if (!S_ISREG(facts.st_mode) || static_cast<uint64_t>(facts.st_size) != size) return good(Status::DamagedObject);
@@ -147,7 +144,7 @@ Verdict ObjectDirectory::store(const uint8_t* id, Span content, MessageHasher& h
 Verdict ObjectDirectory::seal(Temporary& temporary, const uint8_t* id) {
   const int reader = temporary.name_.empty()
                          ? ::open(ProcPath(temporary.fd()).text, O_RDONLY | O_CLOEXEC)
-                         : ::openat(fd_.get(), temporary.name_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+                         : ::openat(directory(), temporary.name_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
   if (reader < 0) return Verdict::system(Step::Reopen, errno);
   temporary.fd_.reset(reader);  // closes the writer
   if (const int error = enableVerityPatiently(reader, options_.algorithm)) return Verdict::system(Step::EnableVerity, error);
@@ -158,30 +155,30 @@ Verdict ObjectDirectory::seal(Temporary& temporary, const uint8_t* id) {
 
 Verdict ObjectDirectory::makeSubdirectory(const ObjectPath& path) {
   const char name[3] = {path.text[0], path.text[1], '\0'};
-  if (::mkdirat(fd_.get(), name, kDirectoryMode) == 0 || errno == EEXIST) return {};
+  if (::mkdirat(directory(), name, kDirectoryMode) == 0 || errno == EEXIST) return {};
   return Verdict::system(Step::MakeDirectory, errno);
 }
 
 Verdict ObjectDirectory::linkFd(int fd, const ObjectPath& path) {
   if (emptyPathLinks_.load(std::memory_order_relaxed)) {
-    if (::linkat(fd, "", fd_.get(), path.text, AT_EMPTY_PATH) == 0) return {};
+    if (::linkat(fd, "", directory(), path.text, AT_EMPTY_PATH) == 0) return {};
     if (errno != ENOENT) return Verdict::system(Step::Link, errno);
   }
   // ENOENT: no subdirectory yet, or no right to link this way (only newer kernels let unprivileged processes do so)
   const ProcPath source(fd);
-  if (::linkat(AT_FDCWD, source.text, fd_.get(), path.text, AT_SYMLINK_FOLLOW) != 0) return Verdict::system(Step::Link, errno);
+  if (::linkat(AT_FDCWD, source.text, directory(), path.text, AT_SYMLINK_FOLLOW) != 0) return Verdict::system(Step::Link, errno);
   emptyPathLinks_.store(false, std::memory_order_relaxed);
   return {};
 }
 
 Verdict ObjectDirectory::rename(Temporary& temporary, const ObjectPath& path) {
-  int error = renameNoReplace(fd_.get(), temporary.name_.c_str(), fd_.get(), path.text);
+  int error = renameNoReplace(directory(), temporary.name_.c_str(), directory(), path.text);
   if (error == 0) {
     temporary.name_.clear();
     return {};
   }
   if (error == EINVAL || error == ENOSYS) {  // a file system without RENAME_NOREPLACE
-    error = ::linkat(fd_.get(), temporary.name_.c_str(), fd_.get(), path.text, 0) == 0 ? 0 : errno;
+    error = ::linkat(directory(), temporary.name_.c_str(), directory(), path.text, 0) == 0 ? 0 : errno;
     if (error == 0) return {};  // the temporary name goes when the temporary does
   }
   return Verdict::system(Step::Link, error);

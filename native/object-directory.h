@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <memory>
 #include <string>
 
 #include "ingest-status.h"
@@ -16,7 +17,7 @@ class ObjectDirectory;
 class Temporary {
  public:
   Temporary() = default;
-  Temporary(Temporary&&) noexcept;
+  Temporary(Temporary&&) noexcept = default;
   Temporary& operator=(Temporary&&) noexcept;
   ~Temporary() { discard(); }
   bool exists() const { return fd_.open(); }
@@ -26,8 +27,8 @@ class Temporary {
  private:
   friend class ObjectDirectory;
   Fd fd_;
-  int directory_ = -1;
-  /** Empty for an unnamed one. */
+  /** Of a named one: where to remove it. */
+  std::shared_ptr<const Fd> directory_;
   std::string name_;
 };
 
@@ -65,6 +66,9 @@ class ObjectDirectory {
   /** Whether an object of that name is there: Present, New when not, DamagedObject, SystemCall. */
   Verdict examine(const ObjectPath& path, const uint8_t* id, uint64_t size, const Span* content, MessageHasher& hasher);
 
+  /** No calls after this; temporaries may outlive it. */
+  void close() { fd_.reset(); }
+
   Algorithm algorithm() const { return options_.algorithm; }
   bool secure() const { return options_.secure; }
   dev_t device() const { return device_; }
@@ -78,7 +82,9 @@ class ObjectDirectory {
   template <typename Attempt>
   Verdict nameIt(const ObjectPath& path, const uint8_t* id, uint64_t size, const Span* content, MessageHasher& hasher, Attempt attempt);
 
-  const Fd fd_;
+  int directory() const { return fd_->get(); }
+
+  std::shared_ptr<const Fd> fd_;
   const ObjectDirectoryOptions options_;
   dev_t device_ = 0;
   std::atomic<bool> named_;

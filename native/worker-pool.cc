@@ -195,6 +195,7 @@ void WorkerPool::shutDown() {
   napi_remove_env_cleanup_hook(env_, onEnvironmentCleanup, this);
   if (toJavaScript_ != nullptr) napi_release_threadsafe_function(toJavaScript_, napi_tsfn_abort);
   toJavaScript_ = nullptr;
+  if (whenStopped) whenStopped();
   for (const napi_deferred deferred : closeWaiters_) {
     napi_handle_scope scope;
     if (napi_open_handle_scope(env_, &scope) != napi_ok) break;

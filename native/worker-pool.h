@@ -6,6 +6,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -62,6 +63,9 @@ class WorkerPool {
   napi_value close();
   bool closing() const { return closing_.load(std::memory_order_relaxed); }
   size_t threads() const { return threadCount_; }
+
+  /** Called on the JavaScript thread when the threads are gone. */
+  std::function<void()> whenStopped;
 
   /** Ends the threads at once, from whichever thread; jobs are not settled any more. For the end of the process. */
   void stop();

@@ -1,0 +1,49 @@
+/** File systems of our own for a test, mounted on a directory of it. Need root. */
+
+import { closeSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { gunzipSync } from 'node:zlib';
+import { runChecked } from '../support/run-command.ts';
+import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
+import { readVector } from '../support/vectors.ts';
+import { addon } from './ingest-support.ts';
+
+export interface MountedFileSystem extends AsyncDisposable {
+  /** Where it is mounted. */
+  path: string;
+}
+
+/** @param sizeText as tmpfs takes it, e.g. `200k` */
+export async function mountTmpfs(sizeText: string): Promise<MountedFileSystem> {
+  const directory = await makeTemporaryDirectory();
+  const path = directory.join('mnt');
+  await mkdir(path);
+  const context = addon.fsopen('tmpfs');
+  addon.fsconfigString(context, 'size', sizeText);
+  addon.fsconfigCreate(context);
+  const mount = addon.fsmount(context, 0);
+  addon.moveMount(mount, path);
+  closeSync(mount);
+  closeSync(context);
+  return unmountedLater(path, directory);
+}
+
+/** Has reflinks. */
+export async function mountBtrfs(): Promise<MountedFileSystem> {
+  const directory = await makeTemporaryDirectory();
+  const path = directory.join('mnt');
+  await mkdir(path);
+  await writeFile(directory.join('image'), gunzipSync(readVector('native/btrfs-16m.img.gz')));
+  await runChecked('mount', ['-t', 'btrfs', '-o', 'loop', directory.join('image'), path]);
+  return unmountedLater(path, directory);
+}
+
+function unmountedLater(path: string, directory: AsyncDisposable): MountedFileSystem {
+  return {
+    path,
+    async [Symbol.asyncDispose]() {
+      addon.umount(path, 0);
+      await directory[Symbol.asyncDispose]();
+    },
+  };
+}
