@@ -63,11 +63,13 @@ export class DigestTable {
   }
 
   #loadBytes(bytes: Uint8Array, offset: number): void {
-    for (let i = 0; i < KEY_BYTES; i++) this.#keyBytes[i] = bytes[offset + i];
+    const key = this.#keyBytes;
+    for (let i = 0; i < KEY_BYTES; i++) key[i] = bytes[offset + i];
   }
 
   #loadHex(id: ObjectId): void {
-    for (let i = 0; i < KEY_BYTES; i++) this.#keyBytes[i] = (digitOf(id, 2 * i) << 4) | digitOf(id, 2 * i + 1);
+    const key = this.#keyBytes;
+    for (let i = 0; i < KEY_BYTES; i++) key[i] = (digitOf(id, 2 * i) << 4) | digitOf(id, 2 * i + 1);
   }
 
   #find(): number {
@@ -93,12 +95,13 @@ export class DigestTable {
   }
 
   /** Where the key is, or the free slot where it belongs. */
-  #slot(part: Part, keys: Uint32Array, at: number): number {
+  #slot({ keys, flags }: Part, key: Uint32Array, at: number): number {
+    const factors = this.#factors;
     let hash = 0;
-    for (let i = 0; i < KEY_WORDS; i++) hash = (hash + Math.imul(keys[at + i], this.#factors[i])) | 0;
-    const capacity = part.flags.length;
+    for (let i = 0; i < KEY_WORDS; i++) hash = (hash + Math.imul(key[at + i], factors[i])) | 0;
+    const capacity = flags.length;
     let slot = Math.floor(((hash >>> 0) / 2 ** 32) * capacity);
-    while (part.flags[slot] !== 0 && !sameKey(part.keys, slot * KEY_WORDS, keys, at)) if (++slot === capacity) slot = 0;
+    while (flags[slot] !== 0 && !sameKey(keys, slot * KEY_WORDS, key, at)) if (++slot === capacity) slot = 0;
     return slot;
   }
 
