@@ -230,26 +230,32 @@ export class SideIndex {
 
   /** Everything in the directory; nothing where there is none, or something else in its place. */
   async #names(): Promise<string[]> {
-    const stats = await lstat(this.#directory).catch(ignoreAbsent);
-    if (stats === undefined) return [];
-    if (stats.isDirectory()) return readdir(this.#directory);
-    this.#warn(`${SIDE_INDEX_DIRECTORY} is no directory; the side index is not used`);
-    return [];
+    try {
+      const stats = await lstat(this.#directory).catch(ignoreAbsent);
+      if (stats === undefined) return [];
+      if (!stats.isDirectory()) throw new FormatError('is no directory', { file: SIDE_INDEX_DIRECTORY });
+      return await readdir(this.#directory);
+    } catch (error) {
+      this.#warn(`the side index is not used: ${explained(error).message}`);
+      return [];
+    }
   }
 
   /** @returns undefined when it is not there any more */
   async #read(name: string): Promise<SideIndexSegment | 'unusable' | undefined> {
     const where = { file: `${SIDE_INDEX_DIRECTORY}/${name}` };
+    let isFile = false;
     try {
       const file = await openRegularFile(join(this.#directory, name), where);
       if (file === undefined) return undefined;
       await using handle = file.handle;
+      isFile = true;
       const bytes = await readWhole(handle, file.stats.size, MAX_SEGMENT_BYTES, where);
       return SideIndexSegment.parse(bytes, this.#algorithm, nodeHashing.sha256, where);
     } catch (error) {
-      if (!(error instanceof CfsError)) throw error;
-      if (!(error instanceof UnknownSegmentVersionError)) this.#damaged.push(name);
-      this.#warn(`${error.message}; this part of the side index is not used`);
+      this.#warn(`a part of the side index is not used: ${explained(error).message}`);
+      if (isFile && error instanceof FormatError && !(error instanceof UnknownSegmentVersionError))
+        this.#damaged.push(name);
       return 'unusable';
     }
   }
@@ -309,9 +315,14 @@ async function change(repo: Repository, warn: Warn, how: (index: SideIndex) => P
     await repo.requireWritable();
     await how(await openSideIndex(repo.path, repo.algorithm, warn));
   } catch (error) {
-    if (!(error instanceof CfsError) && (error as NodeJS.ErrnoException).code === undefined) throw error;
-    warn(`the side index was not brought up to date: ${(error as Error).message}`);
+    warn(`the side index was not brought up to date: ${explained(error).message}`);
   }
+}
+
+/** What may go wrong with files. Our own mistakes are not explained away. */
+function explained(error: unknown): Error {
+  if (error instanceof CfsError || (error instanceof Error && 'errno' in error)) return error;
+  throw error;
 }
 
 /** Archive headers have the content size in front, big-endian, behind the 8-byte prefix. */
