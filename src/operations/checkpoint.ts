@@ -1,7 +1,7 @@
 /** Keeping the work of an unfinished pull: a partial commit stream, written beside the running ingest. */
 
 import type { CommitMapBuilder } from '../formats/commit-map-builder.ts';
-import type { Checksum } from '../formats/ids.ts';
+import { type Checksum, idToBytes } from '../formats/ids.ts';
 import { partialRefPath, partialStreamName } from '../store/ostree-refs.ts';
 import { publish, unpublishStream } from '../store/publish.ts';
 import type { Repository } from '../store/repository.ts';
@@ -76,7 +76,7 @@ export class Checkpoints {
   async #write(): Promise<void> {
     this.#bytes = 0;
     this.#objects = 0;
-    const id = await storeCommitMap(this.#repo, this.#builder, this.#commit, new Map(), 'partial');
+    const id = await storeCommitMap(this.#repo, this.#builder.build(idToBytes(this.#commit)), new Map(), 'partial');
     const name = partialStreamName(this.#commit);
     await publish(this.#repo, { streams: [{ name, id }], streamRefs: [{ ref: partialRefPath(this.#commit), name }] });
     this.#lastMs = performance.now();

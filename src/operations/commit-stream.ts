@@ -2,7 +2,6 @@
 
 import type { CommitMapBuilder } from '../formats/commit-map-builder.ts';
 import type { Checksum, ObjectId } from '../formats/ids.ts';
-import { idToBytes } from '../formats/ids.ts';
 import {
   CONTENT_TYPE_COMMITMETA,
   CONTENT_TYPE_OSTREE_COMMIT,
@@ -22,21 +21,21 @@ export const IMAGE_REF = 'composefs.image';
 export const imageRefName = (version: number, defaultVersion: number): string =>
   version === defaultVersion ? IMAGE_REF : `${IMAGE_REF}.v${version}`;
 
-/** Stores the map collected so far as a complete or a partial commit stream. Nothing is published yet. */
-export async function storeCommitMap(
+/** What `CommitMapBuilder.build` makes. */
+export type BuiltCommitMap = ReturnType<CommitMapBuilder['build']>;
+
+/** Stores a commit map as a complete or a partial commit stream. Nothing is published yet. */
+export const storeCommitMap = (
   repo: Repository,
-  builder: CommitMapBuilder,
-  commit: Checksum,
+  { content, objectRefs }: BuiltCommitMap,
   namedRefs: ReadonlyMap<string, ObjectId>,
   kind: 'complete' | 'partial',
-): Promise<ObjectId> {
-  const { content, objectRefs } = builder.build(idToBytes(commit));
-  return storeInlineStream(repo, content, {
+): Promise<ObjectId> =>
+  storeInlineStream(repo, content, {
     contentType: kind === 'complete' ? CONTENT_TYPE_OSTREE_COMMIT : CONTENT_TYPE_PARTIAL,
     objectRefs,
     namedRefs,
   });
-}
 
 /** The same commit again with other named refs; the map's bytes stay as they are. */
 export const storeWithNamedRefs = (

@@ -267,7 +267,7 @@ async function publishCommit(
 ): Promise<void> {
   const name = commitStreamName(checksum);
   const stored = await findCommit(repo, checksum); // its named refs (images) must not be lost
-  const streams = stored === undefined ? [{ name, id: await storeCommitMap(repo, builder, checksum, new Map(), 'complete') }] : [];
+  const streams = stored === undefined ? [{ name, id: await storeCommitMap(repo, builder.build(idToBytes(checksum)), new Map(), 'complete') }] : [];
   await publish(repo, { streams, streamRefs: [{ ref: ostreeRefPath(branch), name }] });
   await appendToSideIndex(repo, checksum, builder, digests, (message) => progress.warn(message));
 }

@@ -17,7 +17,7 @@ import { appendToSideIndex } from '../store/side-index.ts';
 import { verifyBindings } from './bindings.ts';
 import { type CheckpointInterval, Checkpoints, DEFAULT_CHECKPOINT_INTERVAL } from './checkpoint.ts';
 import { CommitObjects, findCommit, findPartialCommit, type StoredCommit } from './commit-reader.ts';
-import { storeCommitMap, storeDetachedMetadata } from './commit-stream.ts';
+import { type BuiltCommitMap, storeCommitMap, storeDetachedMetadata } from './commit-stream.ts';
 import { verifyComposefsDigest } from './composefs-digest.ts';
 import { createImage } from './create-image.ts';
 import { KnownObjects } from './known-objects.ts';
@@ -198,8 +198,9 @@ class CommitPull {
       fetch.counts.fetched.metadata++; // the commit itself
       if (dryRun) return { ...this.#result(checksum, fetch.counts), base };
       await checkpoints.settle();
-      const digest = this.#verifyComplete(checksum, builder, known, digests);
-      const streamId = await this.#publishNew(checksum, builder, detached);
+      const built = builder.build(idToBytes(checksum));
+      const digest = this.#verifyComplete(built, known, digests);
+      const streamId = await this.#publishNew(checksum, built, detached);
       await checkpoints.discard();
       await appendToSideIndex(repo, checksum, builder, digests, (message) => this.#progress.warn(message));
       return {
@@ -254,12 +255,10 @@ class CommitPull {
 
   /** The whole closure is here: its shape is one that a checkout can hold, and the promised digest is right where it can be told. */
   #verifyComplete(
-    checksum: Checksum,
-    builder: CommitMapBuilder,
+    { content, objectRefs }: BuiltCommitMap,
     known: KnownObjects,
     digests: ReadonlyMap<Checksum, Uint8Array>,
   ): 'match' | 'absent' | 'unknown' {
-    const { content, objectRefs } = builder.build(idToBytes(checksum));
     const where = { file: this.#source.url };
     const objects = new CommitObjects(CommitMap.parse(content, objectRefs, this.#repo.algorithm, where), where);
     measureTree(objects);
@@ -270,10 +269,10 @@ class CommitPull {
     });
   }
 
-  async #publishNew(checksum: Checksum, builder: CommitMapBuilder, detached: Uint8Array | undefined): Promise<ObjectId> {
+  async #publishNew(checksum: Checksum, built: BuiltCommitMap, detached: Uint8Array | undefined): Promise<ObjectId> {
     this.#signal.throwIfAborted();
-    this.#progress.update({ phase: 'publish', done: builder.size, total: builder.size });
-    const streamId = await storeCommitMap(this.#repo, builder, checksum, new Map(), 'complete');
+    this.#progress.update({ phase: 'publish', done: 0 });
+    const streamId = await storeCommitMap(this.#repo, built, new Map(), 'complete');
     await this.#publish(checksum, streamId, detached);
     return streamId;
   }
