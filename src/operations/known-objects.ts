@@ -22,7 +22,8 @@ export class KnownObjects {
   readonly #repo: Repository;
   readonly #index: SideIndex | undefined;
   readonly #bases: StoredCommit[] = [];
-  readonly #indexed = new Map<Checksum, StoredCommit | undefined>();
+  /** Promises: thousands of files ask for the same commit before it is open. */
+  readonly #indexed = new Map<Checksum, Promise<StoredCommit | undefined>>();
 
   private constructor(repo: Repository, index: SideIndex | undefined) {
     this.#repo = repo;
@@ -79,9 +80,10 @@ export class KnownObjects {
     return known;
   }
 
-  async #indexedCommit(checksum: Checksum): Promise<StoredCommit | undefined> {
-    if (this.#indexed.has(checksum)) return this.#indexed.get(checksum);
-    const commit = await findCommit(this.#repo, checksum).catch((error: unknown) => {
+  #indexedCommit(checksum: Checksum): Promise<StoredCommit | undefined> {
+    const known = this.#indexed.get(checksum);
+    if (known !== undefined) return known;
+    const commit = findCommit(this.#repo, checksum).catch((error: unknown) => {
       if (error instanceof CfsError) return undefined;
       throw error;
     });
