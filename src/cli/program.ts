@@ -20,12 +20,17 @@ builds mountable, verified images from them, and gives them away again.`.replace
 export async function buildProgram(cli: CliContext, args: string[]): Promise<CliCommand> {
   const program = emptyProgram();
   const name = commandNameIn(program, args);
-  const wanted = name === undefined ? undefined : await loadCommand(name, cli);
-  for (const command of wanted === undefined ? await loadAllCommands(cli) : [wanted]) addCommand(program, command);
+  for (const command of await commandsFor(cli, name, args)) addCommand(program, command);
   program.hook('preAction', (_program, action) =>
     cli.configure(program.opts<GlobalFlags>(), (action as CliCommand).outputKind),
   );
   return program;
+}
+
+async function commandsFor(cli: CliContext, name: string | undefined, args: string[]): Promise<CliCommand[]> {
+  if (name === undefined && args.includes('--version')) return [];
+  const wanted = name === undefined ? undefined : await loadCommand(name, cli);
+  return wanted === undefined ? loadAllCommands(cli) : [wanted];
 }
 
 /** Every command, for documents that are made from their definitions. */

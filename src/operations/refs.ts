@@ -27,7 +27,7 @@ export interface UntagReport {
  * @throws ConflictError when the name stands for another commit; NotFoundError, UsageError
  */
 export async function tagRef(repo: Repository, source: string, name: string): Promise<TagReport> {
-  checkNewName(name);
+  checkTypedRef(name, 'name');
   await repo.requireWritable();
   const commit = await resolveCommit(repo, source);
   if ((await repo.streams.resolve(commitStreamName(commit))) === undefined)
@@ -57,12 +57,17 @@ export async function untagRef(repo: Repository, name: string): Promise<UntagRep
   throw new NotFoundError(`no ref ${JSON.stringify(name)} here; see \`cfs-ostree refs\` and \`cfs-ostree images\``);
 }
 
-function checkNewName(name: string): void {
+/**
+ * For a ref that a user typed: a bad one is wrong usage, not bad data.
+ * @param field what it is, for the message
+ * @throws UsageError
+ */
+export function checkTypedRef(name: string, field: string): void {
   try {
-    validateRefName(name, { field: 'name' });
+    validateRefName(name, { field });
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
-    throw new UsageError(error.message, {}, { cause: error }); // typed here, not read from somewhere
+    throw new UsageError(error.message, {}, { cause: error });
   }
 }
 

@@ -98,6 +98,8 @@ describe('pull', () => {
     ['another kind of URL', ['ftp://127.0.0.1/repo', 'os/main'], 2, 'CFS_USAGE'],
     ['a ref that its commit is not bound to', ['./published', 'os/old'], 7, 'CFS_UNTRUSTED'],
     ['a base that is not here', ['./published', 'os/main', '--base', 'none'], 4, 'CFS_NOT_FOUND'],
+    ['a name that no ref can have', ['./published', 'a b'], 2, 'CFS_USAGE'],
+    ['a local name that no ref can have', ['./published', 'os/main', '--name', '../x'], 2, 'CFS_USAGE'],
     ['one name for two refs', ['./published', 'os/main', 'os/old', '--name', 'x'], 2, 'CFS_USAGE'],
   ])('ends with the right status for %s', async (_title, args, exitCode, code) => {
     expect(await error('pull', ...args, ...target)).toMatchObject({ exitCode, error: { code } });
@@ -223,6 +225,7 @@ describe('commit', () => {
     ['a time that is none', ['./tree', '--branch', 'x', '--timestamp', 'soon'], 2],
     ['metadata without a value', ['./tree', '--branch', 'x', '--add-metadata-string', 'novalue'], 2],
     ['a uid that is none', ['./tree', '--branch', 'x', '--owner-uid', '-1'], 2],
+    ['a branch that no ref can be', ['./tree', '--branch', 'a b'], 2],
     ['a directory that is not there', ['./none', '--branch', 'x'], 4],
     ['a parent that is not there', ['./tree', '--branch', 'x', '--parent', 'none-such'], 4],
     ['what ostree cannot hold', ['/dev/pts', '--branch', 'x', '--no-xattrs'], 5],

@@ -60,6 +60,8 @@ export const commitCommand = (cli: CliContext) =>
     .action(async (directory: string | undefined, flags: Flags) => {
       if ((directory === undefined) === (flags.dumpfile === undefined))
         throw new UsageError('name either a directory or a dumpfile (--dumpfile)');
+      const { checkTypedRef } = await import('../../operations/refs.ts');
+      checkTypedRef(flags.branch, '--branch');
       await using repo = await cli.openRepository({ write: true });
       const { commitTree } = await import('../../operations/commit.ts');
       const report = await commitTree(

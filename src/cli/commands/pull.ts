@@ -1,3 +1,4 @@
+import { isChecksum } from '../../formats/ids.ts';
 import type { PullReport, PullResult } from '../../operations/pull.ts';
 import { choiceOption, newCommand, repeatable } from '../command.ts';
 import type { CliContext } from '../context.ts';
@@ -69,6 +70,9 @@ export const pullCommand = (cli: CliContext) =>
       ),
     )
     .action(async (location: string, wanted: string[], { base, name, dryRun, createImage, link }: Flags) => {
+      const { checkTypedRef } = await import('../../operations/refs.ts');
+      for (const name of wanted) if (!isChecksum(name)) checkTypedRef(name, 'ref');
+      if (name !== undefined) checkTypedRef(name, '--name');
       const { jobs } = cli.flags;
       const { signal, progress } = cli;
       await using repo = await cli.openRepository({ write: !dryRun });
