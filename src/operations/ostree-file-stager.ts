@@ -87,6 +87,7 @@ const bareStager =
         await using out = await open(target, 'wx', 0o644);
         await out.writeFile(Buffer.concat([text, new Uint8Array(1)]));
         addon.setxattr(target, 'user.ostreemeta', serializeOstreemeta(header));
+        await utimes(target, 0, 0);
       } else {
         await symlink(Buffer.from(text), target);
         if (mode === 'bare') {
