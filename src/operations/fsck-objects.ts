@@ -75,6 +75,11 @@ export class ObjectsCheck {
         this.#judge(id, verdict ?? computed(nodeHashing.fsVerity(this.algorithm, bytes), id));
       }
       return bytes;
+    } catch (error) {
+      const isUnreadable = error instanceof Error && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'EIO';
+      if (isUnreadable && this.#isNew(id, sizeBytes))
+        this.#findings.error('object-verity-failed', objectSubject(id), problemText(error));
+      throw error;
     } finally {
       await handle.close();
     }

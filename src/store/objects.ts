@@ -7,7 +7,7 @@ import { DigestMismatchError, explainWriteError, FormatError, MissingObjectError
 import { type Algorithm, isObjectId, type ObjectId, objectIdFromBytes, objectRelativePath } from '../formats/ids.ts';
 import { nodeHashing } from '../native.ts';
 import { hashOpenFile } from './hash-files.ts';
-import { openRegularFile, readWhole } from './regular-file.ts';
+import { explainReadError, openRegularFile, readWhole } from './regular-file.ts';
 import { TemporaryObject } from './temporary-object.ts';
 import { measureVerity } from './verity.ts';
 
@@ -98,15 +98,18 @@ export class ObjectStore {
   }
 
   /**
-   * Checks an object without keeping its content in memory.
+   * Checks an object without keeping its content in memory; what the kernel has measured is not read again.
    * @throws as `read`
    */
   async verify(id: ObjectId): Promise<{ sizeBytes: number }> {
+    const where: Where = { file: `objects/${objectRelativePath(id)}` };
     const { handle, sizeBytes } = await this.openUnverified(id);
     try {
       const verdict = this.measure(handle.fd, id) ?? compare(await hashOpenFile(handle, this.#options.algorithm), id);
-      throwUnlessIntact(verdict, id, { file: `objects/${objectRelativePath(id)}` });
+      throwUnlessIntact(verdict, id, where);
       return { sizeBytes };
+    } catch (error) {
+      throw explainReadError(error, where);
     } finally {
       await handle.close();
     }

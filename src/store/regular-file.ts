@@ -44,7 +44,7 @@ export async function openRegularFile(
 
 /**
  * The whole file, whose size was taken when it was opened.
- * @throws LimitError above `maxBytes`, before anything is allocated; FormatError when it shrinks meanwhile
+ * @throws LimitError above `maxBytes`, before anything is allocated; FormatError when it shrinks meanwhile or cannot be read
  */
 export async function readWhole(
   handle: FileHandle,
@@ -55,9 +55,19 @@ export async function readWhole(
   if (sizeBytes > maxBytes) throw new LimitError(`has ${sizeBytes} bytes, the limit is ${maxBytes}`, where);
   const bytes = new Uint8Array(sizeBytes);
   for (let at = 0; at < sizeBytes; ) {
-    const { bytesRead } = await handle.read(bytes, at, Math.min(READ_BYTES, sizeBytes - at), at);
+    const { bytesRead } = await handle
+      .read(bytes, at, Math.min(READ_BYTES, sizeBytes - at), at)
+      .catch((error: unknown) => {
+        throw explainReadError(error, where);
+      });
     if (bytesRead === 0) throw new FormatError(`became shorter while it was read: ${at} of ${sizeBytes} bytes`, where);
     at += bytesRead;
   }
   return bytes;
+}
+
+/** The kernel says EIO where fs-verity finds other content than was measured, and where the disk fails. */
+export function explainReadError(error: unknown, where: Where): unknown {
+  if ((error as NodeJS.ErrnoException).code !== 'EIO') return error;
+  return new FormatError('cannot be read: its content is damaged, or the disk fails', where, { cause: error });
 }
