@@ -15,3 +15,10 @@ export {
 export { commitTree, type CommitOptions, type CommitResult } from './operations/commit.ts';
 export { exportCommits, type ExportOptions, type ExportReport } from './operations/export.ts';
 export { mountTree, unmountTree, type MountOptions, type MountReport } from './operations/mount.ts';
+export { initRepository, type InitOptions } from './store/init.ts';
+export { collectGarbage } from './operations/gc.ts';
+export { checkRepository } from './operations/fsck.ts';
+export { openTree, type Tree } from './operations/resolve-tree.ts';
+export { listTree, type ListedEntry } from './operations/list-tree.ts';
+export { diffTrees } from './operations/diff-trees.ts';
+export { resolveCommit } from './operations/resolve-name.ts';
