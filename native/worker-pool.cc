@@ -186,16 +186,19 @@ void WorkerPool::stop() {
 
 /** JavaScript thread; any number of times. */
 void WorkerPool::shutDown() {
+  bool first;
   {
     LivePools& live = livePools();
     std::lock_guard<std::mutex> lock(live.mutex);
-    if (live.pools.erase(this) == 0) return;
+    first = live.pools.erase(this) != 0;
   }
-  stop();
-  napi_remove_env_cleanup_hook(env_, onEnvironmentCleanup, this);
-  if (toJavaScript_ != nullptr) napi_release_threadsafe_function(toJavaScript_, napi_tsfn_abort);
-  toJavaScript_ = nullptr;
-  if (whenStopped) whenStopped();
+  if (first) {
+    stop();
+    napi_remove_env_cleanup_hook(env_, onEnvironmentCleanup, this);
+    if (toJavaScript_ != nullptr) napi_release_threadsafe_function(toJavaScript_, napi_tsfn_abort);
+    toJavaScript_ = nullptr;
+    if (whenStopped) whenStopped();
+  }
   for (const napi_deferred deferred : closeWaiters_) {
     napi_handle_scope scope;
     if (napi_open_handle_scope(env_, &scope) != napi_ok) break;
