@@ -31,7 +31,10 @@ export function describeWhere(where: Where): string {
   const place = [where.file, where.object].filter((part) => part !== undefined).join(': ');
   const field = [where.format, where.field].filter((part) => part !== undefined).join(' ');
   const at = where.offset === undefined ? field : `${field === '' ? '' : `${field} `}at offset ${where.offset}`;
-  return [place, at].filter((part) => part !== '').map((part) => `${part}: `).join('');
+  return [place, at]
+    .filter((part) => part !== '')
+    .map((part) => `${part}: `)
+    .join('');
 }
 
 /** Anything we can explain to the user. */

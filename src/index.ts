@@ -1,24 +1,24 @@
 /** The library: operations on composefs repositories, and the store that they work on. Pure codecs: `cfs-ostree/formats`. */
 
 export * from './errors.ts';
-export { type Progress, type ProgressEvent, silentProgress } from './progress.ts';
-export { openRepository, Repository, type OpenOptions } from './store/repository.ts';
-export { openSource, type Source, type SourceOptions } from './sources/source.ts';
-export { pull, type PullOptions, type PullReport, type PullResult } from './operations/pull.ts';
+export { type CommitOptions, type CommitResult, commitTree } from './operations/commit.ts';
 export {
-  createImage,
-  createImageFromTree,
   type BuiltImage,
   type CreateImageOptions,
+  createImage,
+  createImageFromTree,
   type ImageReport,
 } from './operations/create-image.ts';
-export { commitTree, type CommitOptions, type CommitResult } from './operations/commit.ts';
-export { exportCommits, type ExportOptions, type ExportReport } from './operations/export.ts';
-export { mountTree, unmountTree, type MountOptions, type MountReport } from './operations/mount.ts';
-export { initRepository, type InitOptions } from './store/init.ts';
-export { collectGarbage } from './operations/gc.ts';
-export { checkRepository } from './operations/fsck.ts';
-export { openTree, type Tree } from './operations/resolve-tree.ts';
-export { listTree, type ListedEntry } from './operations/list-tree.ts';
 export { diffTrees } from './operations/diff-trees.ts';
+export { type ExportOptions, type ExportReport, exportCommits } from './operations/export.ts';
+export { checkRepository } from './operations/fsck.ts';
+export { collectGarbage } from './operations/gc.ts';
+export { type ListedEntry, listTree } from './operations/list-tree.ts';
+export { type MountOptions, type MountReport, mountTree, unmountTree } from './operations/mount.ts';
+export { type PullOptions, type PullReport, type PullResult, pull } from './operations/pull.ts';
 export { resolveCommit } from './operations/resolve-name.ts';
+export { openTree, type Tree } from './operations/resolve-tree.ts';
+export { type Progress, type ProgressEvent, silentProgress } from './progress.ts';
+export { openSource, type Source, type SourceOptions } from './sources/source.ts';
+export { type InitOptions, initRepository } from './store/init.ts';
+export { type OpenOptions, openRepository, Repository } from './store/repository.ts';

@@ -18,7 +18,7 @@ const ALLOWED: Record<string, string[]> = {
 const LEAVES = ['errors.ts', 'progress.ts', 'native.ts'];
 /** The library's entry points stand above the operations. */
 const ENTRY_POINTS = ['index.ts'];
-const FORMATS_PACKAGES = ['@noble/hashes', 'fflate', 'fzstd'];
+const FORMATS_PACKAGES = ['@noble/hashes', 'fflate'];
 /** Static and lazy imports, re-exports. */
 const IMPORT = /(?:^|[^.\w])(?:import|export)\s[^'";]*?from\s+'([^']+)'|(?:^|[^.\w])import\s*\(?\s*'([^']+)'/gm;
 

@@ -49,8 +49,8 @@ export {
 export { parseRepoConfig } from './ostree/repo-config.ts';
 export { parseRepositoryMeta, serializeRepositoryMeta } from './repository-meta.ts';
 export {
-  chunks,
   CONTENT_TYPE_OSTREE_COMMIT,
+  chunks,
   parseSplitstream,
   readInlineContent,
   type Splitstream,

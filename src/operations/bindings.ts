@@ -8,7 +8,12 @@ import { type Commit, collectionBinding, refBindings } from '../formats/ostree/c
  * @param collectionId the source's collection id, if it has one
  * @throws UntrustedError
  */
-export function verifyBindings(commit: Commit, ref: string | undefined, collectionId: string | undefined, where: Where): void {
+export function verifyBindings(
+  commit: Commit,
+  ref: string | undefined,
+  collectionId: string | undefined,
+  where: Where,
+): void {
   const refs = refBindings(commit);
   if (refs === undefined) {
     if (collectionId === undefined) return;

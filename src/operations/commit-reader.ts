@@ -155,4 +155,3 @@ async function openStream(
     namedRefs: stream.namedRefs,
   });
 }
-

@@ -2,6 +2,7 @@
 
 import type { CommitMapBuilder } from '../formats/commit-map-builder.ts';
 import type { Checksum, ObjectId } from '../formats/ids.ts';
+import { MAX_METADATA_BYTES } from '../formats/ostree/limits.ts';
 import {
   CONTENT_TYPE_COMMITMETA,
   CONTENT_TYPE_OSTREE_COMMIT,
@@ -13,7 +14,6 @@ import {
 import { nodeZstd } from '../native.ts';
 import { commitmetaStreamName } from '../store/ostree-refs.ts';
 import type { Repository } from '../store/repository.ts';
-import { MAX_METADATA_BYTES } from '../formats/ostree/limits.ts';
 import type { CommitObjects } from './commit-reader.ts';
 
 /** Named ref of the image of the repository's default EROFS version; others are `composefs.image.v<N>` (doc/formats/repository.md). */

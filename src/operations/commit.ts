@@ -1,13 +1,25 @@
 /** Makes a new ostree commit of a directory or of a dumpfile's tree, with the id that `ostree commit` gives it. */
 
 import { MissingObjectError, type Where } from '../errors.ts';
-import { CommitMapBuilder } from '../formats/commit-map-builder.ts';
 import { CommitMap } from '../formats/commit-map.ts';
-import { type Checksum, checksumFromBytes, idToBytes, inlineContentMax, type ObjectId, objectIdFromBytes } from '../formats/ids.ts';
+import { CommitMapBuilder } from '../formats/commit-map-builder.ts';
+import {
+  type Checksum,
+  checksumFromBytes,
+  idToBytes,
+  inlineContentMax,
+  type ObjectId,
+  objectIdFromBytes,
+} from '../formats/ids.ts';
 import { type Commit, serializeCommit } from '../formats/ostree/commit.ts';
 import { serializeDirmeta } from '../formats/ostree/dirmeta.ts';
 import { serializeDirtree } from '../formats/ostree/dirtree.ts';
-import { type FileHeader, isSymlink, serializeArchiveHeader, serializeContentHeader } from '../formats/ostree/file-header.ts';
+import {
+  type FileHeader,
+  isSymlink,
+  serializeArchiveHeader,
+  serializeContentHeader,
+} from '../formats/ostree/file-header.ts';
 import { glibDictionaryOrder } from '../formats/ostree/glib-dictionary.ts';
 import { validateRefName } from '../formats/ostree/refs.ts';
 import type { Directory } from '../formats/tree.ts';
@@ -22,7 +34,13 @@ import { CommitObjects, findCommit } from './commit-reader.ts';
 import { storeCommitMap } from './commit-stream.ts';
 import { computeComposefsDigest } from './composefs-digest.ts';
 import { findRef, resolveCommit } from './resolve-name.ts';
-import { type CommitModifier, type DirectoryToCommit, type FileToCommit, scanDirectory, scanTree } from './scan-directory.ts';
+import {
+  type CommitModifier,
+  type DirectoryToCommit,
+  type FileToCommit,
+  scanDirectory,
+  scanTree,
+} from './scan-directory.ts';
 
 export interface CommitOptions extends CommitModifier {
   branch: string;
@@ -68,7 +86,8 @@ export async function commitTree(
       ? await scanDirectory(input.directory, options, signal)
       : scanTree(input.tree, options, (file) => {
           const { digest } = file as { digest?: ObjectId };
-          if (digest === undefined) throw new MissingObjectError('the dumpfile does not say which object its content is');
+          if (digest === undefined)
+            throw new MissingObjectError('the dumpfile does not say which object its content is');
           return repo.objects.path(digest);
         });
 
@@ -267,7 +286,10 @@ async function publishCommit(
 ): Promise<void> {
   const name = commitStreamName(checksum);
   const stored = await findCommit(repo, checksum); // its named refs (images) must not be lost
-  const streams = stored === undefined ? [{ name, id: await storeCommitMap(repo, builder.build(idToBytes(checksum)), new Map(), 'complete') }] : [];
+  const streams =
+    stored === undefined
+      ? [{ name, id: await storeCommitMap(repo, builder.build(idToBytes(checksum)), new Map(), 'complete') }]
+      : [];
   await publish(repo, { streams, streamRefs: [{ ref: ostreeRefPath(branch), name }] });
   await appendToSideIndex(repo, checksum, builder, digests, (message) => progress.warn(message));
 }

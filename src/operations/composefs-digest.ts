@@ -50,7 +50,10 @@ export function computeComposefsDigest(
  * @returns `absent` when the commit carries none; `unknown` when a content digest is not at hand
  * @throws UntrustedError when they differ
  */
-export function verifyComposefsDigest(objects: CommitObjects, contentDigest: ContentDigest): 'match' | 'absent' | 'unknown' {
+export function verifyComposefsDigest(
+  objects: CommitObjects,
+  contentDigest: ContentDigest,
+): 'match' | 'absent' | 'unknown' {
   const commit = objects.commit();
   const expected = composefsDigest(commit);
   if (expected === undefined) return 'absent';

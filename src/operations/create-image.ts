@@ -1,15 +1,15 @@
 /** Builds the EROFS image of a stored commit or of a dumpfile, and keeps it alive from the commit's stream. */
 
-import { MissingObjectError, FormatError, UntrustedError, type Where } from '../errors.ts';
+import { FormatError, MissingObjectError, UntrustedError, type Where } from '../errors.ts';
 import { ErofsImage } from '../formats/erofs/reader.ts';
 import { chooseErofsVersion, serializeErofs } from '../formats/erofs/writer.ts';
 import { type Algorithm, type Checksum, type ObjectId, objectIdFromBytes } from '../formats/ids.ts';
 import type { Directory } from '../formats/tree.ts';
 import { nodeHashing } from '../native.ts';
 import { type Progress, silentProgress } from '../progress.ts';
+import { commitStreamName } from '../store/ostree-refs.ts';
 import { publish } from '../store/publish.ts';
 import type { Repository } from '../store/repository.ts';
-import { commitStreamName } from '../store/ostree-refs.ts';
 import { openCommit, type StoredCommit } from './commit-reader.ts';
 import { imageRefName, storeWithNamedRefs } from './commit-stream.ts';
 import { treeOfCommit } from './commit-tree.ts';
@@ -87,9 +87,12 @@ export async function createImageFromTree(
     await repo.requireWritable();
     for (const object of ErofsImage.open(built.bytes, {}).objects(algorithm))
       if (!(await repo.objects.has(object)))
-        throw new MissingObjectError('the dumpfile names an object that is not in the repository; use --output to write the image to a file', {
-          object,
-        });
+        throw new MissingObjectError(
+          'the dumpfile names an object that is not in the repository; use --output to write the image to a file',
+          {
+            object,
+          },
+        );
     await repo.objects.store(built.bytes);
     await publish(repo, {
       images: [built.image],
@@ -142,7 +145,11 @@ async function publishImage(
 }
 
 /** The header's size is covered by no checksum; an object of another size would make files that end early or in zeros. */
-async function checkObjectSizes(repo: Repository, commit: StoredCommit, signal: AbortSignal | undefined): Promise<void> {
+async function checkObjectSizes(
+  repo: Repository,
+  commit: StoredCommit,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const { map } = commit;
   for (let i = 0; i < map.count; i++) {
     const object = map.externalAt(i);
@@ -154,11 +161,18 @@ async function checkObjectSizes(repo: Repository, commit: StoredCommit, signal: 
     const actual = repo.objects.sizeOfSync(object);
     if (actual === undefined) throw new MissingObjectError(`its content, object ${object}, is missing`, where);
     if (actual !== sizeBytes)
-      throw new FormatError(`header says ${sizeBytes} bytes, object ${object} has ${actual}`, { ...where, field: 'size' });
+      throw new FormatError(`header says ${sizeBytes} bytes, object ${object} has ${actual}`, {
+        ...where,
+        field: 'size',
+      });
   }
 }
 
-async function requireDigest(repo: Repository, commit: StoredCommit, signal: AbortSignal | undefined): Promise<'match'> {
+async function requireDigest(
+  repo: Repository,
+  commit: StoredCommit,
+  signal: AbortSignal | undefined,
+): Promise<'match'> {
   const digests = repo.algorithm === 'sha256' ? undefined : await contentDigests(repo, commit, signal);
   const verdict = verifyComposefsDigest(commit, (checksum, object) => digests?.get(checksum) ?? object);
   if (verdict === 'match') return verdict;

@@ -4,7 +4,14 @@ import { copyFile, lstat, mkdir, readdir, readlink, symlink } from 'node:fs/prom
 import { dirname, join } from 'node:path';
 
 /** Looked through in this order until the budget is used up; the last one is there wherever Node runs. */
-const CANDIDATES = ['/usr/share/doc', '/usr/lib/python3', '/usr/share/zoneinfo', '/usr/share/perl', '/usr/include', '/usr/lib'];
+const CANDIDATES = [
+  '/usr/share/doc',
+  '/usr/lib/python3',
+  '/usr/share/zoneinfo',
+  '/usr/share/perl',
+  '/usr/include',
+  '/usr/lib',
+];
 const MAX_FILES = 2500;
 const MAX_BYTES = 64 << 20;
 /** Larger files would eat the budget of many small ones. */

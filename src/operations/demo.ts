@@ -4,6 +4,7 @@ import { appendFile, mkdir, mkdtemp, readFile, readlink, rm, writeFile } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FormatError, RepositoryError } from '../errors.ts';
+import type { ByteString } from '../formats/byte-string.ts';
 import { byteStringToText } from '../formats/byte-string.ts';
 import { native } from '../native.ts';
 import { type Progress, silentProgress } from '../progress.ts';
@@ -24,7 +25,6 @@ import { untagRef } from './refs.ts';
 import { openTree } from './resolve-tree.ts';
 import { StaticServer } from './static-server.ts';
 import { walkTree } from './tree-path.ts';
-import type { ByteString } from '../formats/byte-string.ts';
 
 export interface DemoStep {
   title: string;

@@ -72,7 +72,11 @@ function sameContent(a: Regular, b: Regular): boolean {
 }
 
 const algorithmOf = (inode: Regular): Algorithm | undefined =>
-  inode.kind === 'external' && inode.digest !== undefined ? (inode.digest.length === 64 ? 'sha256' : 'sha512') : undefined;
+  inode.kind === 'external' && inode.digest !== undefined
+    ? inode.digest.length === 64
+      ? 'sha256'
+      : 'sha512'
+    : undefined;
 
 const contentId = (inode: Regular, algorithm: Algorithm): string | undefined =>
   inode.kind === 'external' ? inode.digest : objectIdFromBytes(fsVerityDigest(algorithm, inode.content));

@@ -1,8 +1,8 @@
 /** Gives commits away as an ostree repository that any ostree client can read. */
 
-import { native } from '../native.ts';
-import type { Checksum } from '../formats/ids.ts';
 import type { RepositoryMode } from '../formats/file-body.ts';
+import type { Checksum } from '../formats/ids.ts';
+import { native } from '../native.ts';
 import { type Progress, silentProgress } from '../progress.ts';
 import type { Repository } from '../store/repository.ts';
 import { openCommit, type StoredCommit } from './commit-reader.ts';
@@ -60,9 +60,7 @@ export async function exportCommits(
   return { refs: resolved, written: writer.written, present: writer.present, bytesWritten: writer.bytesWritten };
 }
 
-type Job =
-  | { type: 'dirtree' | 'dirmeta' | 'commit'; checksum: Checksum }
-  | { type: 'file'; checksum: Checksum };
+type Job = { type: 'dirtree' | 'dirmeta' | 'commit'; checksum: Checksum } | { type: 'file'; checksum: Checksum };
 
 async function exportCommit(
   repo: Repository,

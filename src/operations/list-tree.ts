@@ -5,7 +5,7 @@ import { byteStringToText } from '../formats/byte-string.ts';
 import { toHex } from '../formats/ids.ts';
 import type { Directory, Inode } from '../formats/tree.ts';
 import type { Repository } from '../store/repository.ts';
-import { lookupPath, sortedEntries, joinPath, type TreeEntry, walkTree } from './tree-path.ts';
+import { joinPath, lookupPath, sortedEntries, type TreeEntry, walkTree } from './tree-path.ts';
 
 export interface ListedEntry {
   path: string;
@@ -33,7 +33,8 @@ export function* listTree(root: Directory, path = '/', options: { recursive?: bo
   if (start.inode.kind !== 'directory') yield describeEntry(start);
   else if (options.recursive) for (const entry of walkTree(start)) yield describeEntry(entry);
   else
-    for (const [name, inode] of sortedEntries(start.inode)) yield describeEntry({ path: joinPath(start.path, name), inode });
+    for (const [name, inode] of sortedEntries(start.inode))
+      yield describeEntry({ path: joinPath(start.path, name), inode });
 }
 
 export const sizeOf = (inode: Inode): number | undefined =>
@@ -72,7 +73,11 @@ export function isoTime(seconds: bigint, nanoseconds = 0): string {
  * The bytes of one regular file, verified on the way.
  * @param repo where external content is; `file:` trees of a dumpfile have none
  */
-export async function readTreeFile(root: Directory, path: string, repo: () => Promise<Repository>): Promise<Uint8Array> {
+export async function readTreeFile(
+  root: Directory,
+  path: string,
+  repo: () => Promise<Repository>,
+): Promise<Uint8Array> {
   const { inode } = lookupPath(root, path);
   if (inode.kind === 'file') return inode.content;
   if (inode.kind !== 'external') throw new UsageError(`${path} is a ${inode.kind}, not a regular file`);

@@ -1,10 +1,10 @@
 /** `du`: how much trees say they hold, and how much the store keeps for them. */
 
-import type { Directory } from '../formats/tree.ts';
+import type { ByteString } from '../formats/byte-string.ts';
 import type { ObjectId } from '../formats/ids.ts';
+import type { Directory } from '../formats/tree.ts';
 import { sizeOf } from './list-tree.ts';
 import { walkTree } from './tree-path.ts';
-import type { ByteString } from '../formats/byte-string.ts';
 
 export interface TreeUsage {
   path: string;

@@ -37,7 +37,12 @@ const UMOUNT_NOFOLLOW = 8;
  * @param tree image id or ref, commit or ref; a commit's image is built where it has none yet
  * @throws AddonNeededError; RepositoryError when the kernel refuses, with its own words
  */
-export async function mountTree(repo: Repository, tree: string, directory: string, options: MountOptions = {}): Promise<MountReport> {
+export async function mountTree(
+  repo: Repository,
+  tree: string,
+  directory: string,
+  options: MountOptions = {},
+): Promise<MountReport> {
   const addon = requireAddon();
   if ((options.upperdir === undefined) !== (options.workdir === undefined))
     throw new UsageError('--upperdir and --workdir go together');
@@ -69,7 +74,8 @@ export async function unmountTree(directory: string): Promise<{ mountpoint: stri
     requireAddon().umount(mountpoint, UMOUNT_NOFOLLOW);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'EINVAL' || code === 'ENOENT') throw new NotFoundError('nothing is mounted there', { file: mountpoint }, { cause: error });
+    if (code === 'EINVAL' || code === 'ENOENT')
+      throw new NotFoundError('nothing is mounted there', { file: mountpoint }, { cause: error });
     throw explainMountError(error, 'umount', [], mountpoint);
   }
   return { mountpoint };
@@ -210,7 +216,8 @@ async function withAttached(addon: NativeAddon, mount: number, make: (lower: num
   }
 }
 
-const errnoOf = (error: unknown): string | undefined => ((error as Error).cause as NodeJS.ErrnoException | undefined)?.code;
+const errnoOf = (error: unknown): string | undefined =>
+  ((error as Error).cause as NodeJS.ErrnoException | undefined)?.code;
 
 function explainMountError(error: unknown, step: string, messages: string[], mountpoint?: string): Error {
   const code = (error as NodeJS.ErrnoException).code;

@@ -35,7 +35,9 @@ const deflateWhole = promisify(deflateRaw);
 export function openFileStager(mode: ExportMode, addon: NativeAddon | undefined): FileStager {
   if (mode === 'archive') return archiveStager;
   if (addon === undefined)
-    throw new AddonNeededError(`writing a ${mode} repository needs the native addon (doc/native.md); --mode archive does without`);
+    throw new AddonNeededError(
+      `writing a ${mode} repository needs the native addon (doc/native.md); --mode archive does without`,
+    );
   return { suffix: 'file', stage: bareStager(mode, addon) };
 }
 
@@ -46,7 +48,8 @@ const archiveStager: FileStager = {
     const head = serializeArchiveHeader(header, sizeBytes);
     let written = (await out.write(head)).bytesWritten;
     if (isSymlink(header)) return written;
-    if (inline !== undefined) return written + (await out.write(await deflateWhole(inline, { level: ZLIB_LEVEL }))).bytesWritten;
+    if (inline !== undefined)
+      return written + (await out.write(await deflateWhole(inline, { level: ZLIB_LEVEL }))).bytesWritten;
     const content = checkedContent(objectPath(object as ObjectId), header, checksum);
     if (sizeBytes <= WHOLE_BYTES) {
       const chunks: Uint8Array[] = [];
@@ -66,7 +69,10 @@ const archiveStager: FileStager = {
   },
 };
 
-async function feed(content: AsyncIterable<Uint8Array>, deflate: NodeJS.WritableStream & { destroy(error: Error): void }) {
+async function feed(
+  content: AsyncIterable<Uint8Array>,
+  deflate: NodeJS.WritableStream & { destroy(error: Error): void },
+) {
   try {
     for await (const chunk of content)
       if (!deflate.write(chunk)) await new Promise<void>((resolve) => deflate.once('drain', resolve));
@@ -101,7 +107,8 @@ const bareStager =
       await using out = await open(target, 'wx', 0o600);
       if (inline !== undefined) await out.writeFile(inline);
       else
-        for await (const chunk of checkedContent(objectPath(object as ObjectId), header, checksum)) await out.writeFile(chunk);
+        for await (const chunk of checkedContent(objectPath(object as ObjectId), header, checksum))
+          await out.writeFile(chunk);
     }
     if (mode === 'bare') {
       await chown(target, header.uid, header.gid);
@@ -118,7 +125,10 @@ const bareStager =
 function checkBareUserOnly(header: FileHeader, checksum: Checksum): void {
   const where = { object: `${checksum}.file` };
   const refuse = (what: string) => {
-    throw new FormatError(`bare-user-only cannot hold ${what}; use --mode bare-user, or commit with --canonical-permissions`, where);
+    throw new FormatError(
+      `bare-user-only cannot hold ${what}; use --mode bare-user, or commit with --canonical-permissions`,
+      where,
+    );
   };
   if (header.uid !== 0 || header.gid !== 0) refuse(`owner ${header.uid}:${header.gid}`);
   if (header.xattrs.length > 0) refuse('extended attributes');

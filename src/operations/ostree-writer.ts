@@ -3,16 +3,29 @@
  * directories, then refs (ostree-repo facts of libostree 2026.4). Content-addressed objects are never replaced.
  */
 
-import { type FileHandle, link, lstat, mkdir, mkdtemp, open, readdir, readFile, rename, rm, unlink, utimes } from 'node:fs/promises';
+import {
+  type FileHandle,
+  link,
+  lstat,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  unlink,
+  utimes,
+} from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ConflictError, explainWriteError, LockedError, RepositoryError } from '../errors.ts';
 import type { Checksum, ObjectId } from '../formats/ids.ts';
-import { parseRepoConfig } from '../formats/ostree/repo-config.ts';
 import { validateRefName } from '../formats/ostree/refs.ts';
+import { parseRepoConfig } from '../formats/ostree/repo-config.ts';
 import type { NativeAddon } from '../native.ts';
 import type { StoredFile } from './commit-reader.ts';
-import { type FileStager, openFileStager } from './ostree-file-stager.ts';
 import type { ExportMode } from './export.ts';
+import { type FileStager, openFileStager } from './ostree-file-stager.ts';
 
 const MODE_IN_CONFIG: Record<ExportMode, string> = {
   archive: 'archive-z2',
@@ -21,7 +34,17 @@ const MODE_IN_CONFIG: Record<ExportMode, string> = {
   'bare-user-only': 'bare-user-only',
 };
 /** The directory of objects comes last: it is what makes a directory a repository. */
-const INITIAL_DIRECTORIES = ['tmp', 'tmp/cache', 'extensions', 'state', 'refs', 'refs/heads', 'refs/mirrors', 'refs/remotes', 'objects'];
+const INITIAL_DIRECTORIES = [
+  'tmp',
+  'tmp/cache',
+  'extensions',
+  'state',
+  'refs',
+  'refs/heads',
+  'refs/mirrors',
+  'refs/remotes',
+  'objects',
+];
 const METADATA_FILE_MODE = 0o644;
 
 export class OstreeWriter implements AsyncDisposable {
@@ -38,7 +61,13 @@ export class OstreeWriter implements AsyncDisposable {
   readonly #staged = new Set<string>();
   readonly #detached = new Set<Checksum>();
 
-  private constructor(path: string, staging: string, mode: ExportMode, addon: NativeAddon | undefined, lock: FileHandle | undefined) {
+  private constructor(
+    path: string,
+    staging: string,
+    mode: ExportMode,
+    addon: NativeAddon | undefined,
+    lock: FileHandle | undefined,
+  ) {
     this.#path = path;
     this.#staging = staging;
     this.#stager = openFileStager(mode, addon);
@@ -70,7 +99,9 @@ export class OstreeWriter implements AsyncDisposable {
 
   /** Content is hashed with its header on the way. @throws DigestMismatchError; FormatError for what the mode cannot hold */
   stageFile(checksum: Checksum, file: StoredFile, objectPath: (id: ObjectId) => string): Promise<void> {
-    return this.#stage(checksum, this.#stager.suffix, (target) => this.#stager.stage(target, checksum, file, objectPath));
+    return this.#stage(checksum, this.#stager.suffix, (target) =>
+      this.#stager.stage(target, checksum, file, objectPath),
+    );
   }
 
   async stageDetachedMetadata(commit: Checksum, bytes: Uint8Array): Promise<void> {
@@ -194,14 +225,18 @@ async function openOrCreate(path: string, mode: ExportMode | undefined): Promise
     return actual;
   }
   await mkdir(path, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'EEXIST' || error.code === 'ENOTDIR') throw new RepositoryError('is no directory', { file: path });
+    if (error.code === 'EEXIST' || error.code === 'ENOTDIR')
+      throw new RepositoryError('is no directory', { file: path });
     throw error;
   });
   const entries = await readdir(path);
   if (entries.length > 0)
     throw new RepositoryError('is neither empty nor an ostree repository; name a new directory', { file: path });
   const chosen = mode ?? 'archive';
-  await writeNew(join(path, 'config'), new TextEncoder().encode(`[core]\nrepo_version=1\nmode=${MODE_IN_CONFIG[chosen]}\n`));
+  await writeNew(
+    join(path, 'config'),
+    new TextEncoder().encode(`[core]\nrepo_version=1\nmode=${MODE_IN_CONFIG[chosen]}\n`),
+  );
   for (const name of INITIAL_DIRECTORIES) await mkdir(join(path, name), { recursive: true });
   return chosen;
 }

@@ -1,8 +1,16 @@
 /** Pulls commits from an ostree repository into a composefs repository. */
 
-import { CfsError, FormatError, MissingObjectError, NotFoundError, UntrustedError, UsageError, type Where } from '../errors.ts';
-import { CommitMapBuilder } from '../formats/commit-map-builder.ts';
+import {
+  CfsError,
+  FormatError,
+  MissingObjectError,
+  NotFoundError,
+  UntrustedError,
+  UsageError,
+  type Where,
+} from '../errors.ts';
 import { CommitMap } from '../formats/commit-map.ts';
+import { CommitMapBuilder } from '../formats/commit-map-builder.ts';
 import { type Checksum, idToBytes, isChecksum, type ObjectId, objectIdFromBytes } from '../formats/ids.ts';
 import { type Commit, composefsDigest, parseCommit } from '../formats/ostree/commit.ts';
 import { parseDetachedMetadata } from '../formats/ostree/detached-metadata.ts';
@@ -126,7 +134,11 @@ class CommitPull {
         ? await this.#fetch(checksum, commit, commitBytes, detached)
         : await this.#keep(checksum, storedId, detached);
     if (this.#options.createImage && !this.#options.dryRun) {
-      const image = await createImage(this.#repo, { commit: checksum }, { progress: this.#progress, signal: this.#signal });
+      const image = await createImage(
+        this.#repo,
+        { commit: checksum },
+        { progress: this.#progress, signal: this.#signal },
+      );
       result.image = image.image;
       result.streamId = await this.#repo.streams.resolve(commitStreamName(checksum));
     }
@@ -218,7 +230,8 @@ class CommitPull {
 
   /** What was verified stays for the next pull, unless the source's data itself is wrong: then nothing of it stays. */
   async #keepWork(checkpoints: Checkpoints, error: unknown): Promise<void> {
-    const wrong = error instanceof FormatError || error instanceof UntrustedError || error instanceof MissingObjectError;
+    const wrong =
+      error instanceof FormatError || error instanceof UntrustedError || error instanceof MissingObjectError;
     const corrupt = wrong || (error instanceof CfsError && error.code === 'CFS_DIGEST_MISMATCH');
     try {
       if (corrupt) await checkpoints.discard();
@@ -249,7 +262,8 @@ class CommitPull {
     const previous = this.#localRef === undefined ? undefined : await findRef(repo, this.#localRef);
     if (previous !== undefined) await add(findCommit(repo, previous));
     if (commit.parent !== undefined) await add(findCommit(repo, commit.parent));
-    for (const other of await listPartialCommits(repo)) if (other !== checksum) await add(findPartialCommit(repo, other));
+    for (const other of await listPartialCommits(repo))
+      if (other !== checksum) await add(findPartialCommit(repo, other));
     return known;
   }
 

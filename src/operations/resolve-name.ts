@@ -2,7 +2,7 @@
 
 import { FormatError, NotFoundError, UsageError } from '../errors.ts';
 import { type Checksum, isChecksum } from '../formats/ids.ts';
-import { ostreeRefPath, OWN_REFS, ostreeRefOfPath, parseStreamName } from '../store/ostree-refs.ts';
+import { OWN_REFS, ostreeRefOfPath, ostreeRefPath, parseStreamName } from '../store/ostree-refs.ts';
 import type { Repository } from '../store/repository.ts';
 import { openCommit } from './commit-reader.ts';
 
@@ -22,7 +22,9 @@ export async function findRef(repo: Repository, ref: string): Promise<Checksum |
   if (target === undefined) return undefined;
   const parsed = parseStreamName(target);
   if (parsed?.kind !== 'commit')
-    throw new FormatError(`points at ${target}, which is no commit stream`, { file: `streams/refs/${ostreeRefPath(ref)}` });
+    throw new FormatError(`points at ${target}, which is no commit stream`, {
+      file: `streams/refs/${ostreeRefPath(ref)}`,
+    });
   return parsed.commit;
 }
 
@@ -64,7 +66,8 @@ export async function listPartialCommits(repo: Repository): Promise<Checksum[]> 
 export async function resolveCommit(repo: Repository, name: string): Promise<Checksum> {
   const base = name.replace(/\^+$/, '');
   let commit = (await findRef(repo, base)) ?? (await findByChecksum(repo, base));
-  if (commit === undefined) throw new NotFoundError(`no ref or commit ${JSON.stringify(base)} here; see \`cfs-ostree refs\``);
+  if (commit === undefined)
+    throw new NotFoundError(`no ref or commit ${JSON.stringify(base)} here; see \`cfs-ostree refs\``);
   for (let generation = name.length - base.length; generation > 0; generation--) {
     const { parent } = (await openCommit(repo, commit)).commit();
     if (parent === undefined) throw new NotFoundError('has no parent', { object: `${commit}.commit` });

@@ -71,7 +71,8 @@ export async function readWhole(path: string, where: Where): Promise<Uint8Array>
     return await file.readFile();
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT' || code === 'ENOTDIR') throw new NotFoundError('there is no such file', where, { cause: error });
+    if (code === 'ENOENT' || code === 'ENOTDIR')
+      throw new NotFoundError('there is no such file', where, { cause: error });
     if (code === 'EACCES' || code === 'EISDIR') throw new SourceError('cannot be read', where, { cause: error });
     throw error;
   }

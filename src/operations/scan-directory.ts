@@ -2,9 +2,15 @@
 
 import { lstat, readdir, readlink } from 'node:fs/promises';
 import { AddonNeededError, FormatError, LimitError, NotFoundError, SourceError } from '../errors.ts';
-import { type ByteString, byteStringFromBytes, byteStringFromText, compareByteStrings, isUtf8 } from '../formats/byte-string.ts';
-import type { FileHeader } from '../formats/ostree/file-header.ts';
+import {
+  type ByteString,
+  byteStringFromBytes,
+  byteStringFromText,
+  compareByteStrings,
+  isUtf8,
+} from '../formats/byte-string.ts';
 import type { Dirmeta } from '../formats/ostree/dirmeta.ts';
+import type { FileHeader } from '../formats/ostree/file-header.ts';
 import { MAX_NAME_BYTES, MAX_TARGET_BYTES, MAX_TREE_DEPTH } from '../formats/ostree/limits.ts';
 import { type Directory, FileType, type Inode, modeOf, type Xattr } from '../formats/tree.ts';
 import { native } from '../native.ts';
@@ -40,7 +46,11 @@ const CANONICAL_MASK = 0o755;
  * Symlinks are taken as such, nothing is followed but the starting directory itself.
  * @throws FormatError naming a path that ostree cannot hold; SourceError for one that cannot be read
  */
-export async function scanDirectory(path: string, modifier: CommitModifier, signal?: AbortSignal): Promise<DirectoryToCommit> {
+export async function scanDirectory(
+  path: string,
+  modifier: CommitModifier,
+  signal?: AbortSignal,
+): Promise<DirectoryToCommit> {
   const readXattrs = xattrReader(modifier);
   const rootStat = await lstat(path).catch((error: unknown) => {
     throw new NotFoundError('cannot be read', { file: path }, { cause: error });
@@ -69,7 +79,10 @@ export async function scanDirectory(path: string, modifier: CommitModifier, sign
         const header = { ...modifyMetadata({ ...stat, xattrs: readXattrs(child) }, modifier), target };
         next.directory.files.push({ name: key, file: { header } });
       } else if (type === FileType.file) {
-        const header = { ...modifyMetadata({ ...stat, xattrs: readXattrs(child) }, modifier), target: '' as ByteString };
+        const header = {
+          ...modifyMetadata({ ...stat, xattrs: readXattrs(child) }, modifier),
+          target: '' as ByteString,
+        };
         const inodeKey = stat.nlink > 1 ? `${stat.dev}:${stat.ino}` : undefined;
         next.directory.files.push({ name: key, file: { header, path: child, inodeKey } });
       } else throw new FormatError('ostree can hold only files, directories and symlinks', { file: child });
@@ -83,7 +96,11 @@ export async function scanDirectory(path: string, modifier: CommitModifier, sign
  * The same from a tree that somebody wrote down.
  * @param objectPath where the content of an external file is
  */
-export function scanTree(root: Directory, modifier: CommitModifier, objectPath: (file: Inode) => string): DirectoryToCommit {
+export function scanTree(
+  root: Directory,
+  modifier: CommitModifier,
+  objectPath: (file: Inode) => string,
+): DirectoryToCommit {
   const result = emptyDirectory(modifyMetadata(asFound(root), modifier));
   const pending = [{ path: '', inode: root, directory: result }];
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
@@ -141,7 +158,9 @@ function xattrReader({ noXattrs, canonicalPermissions }: CommitModifier): (path:
   if (noXattrs || canonicalPermissions) return () => [];
   const addon = native;
   if (addon === undefined)
-    throw new AddonNeededError('reading extended attributes needs the native addon (doc/native.md); --no-xattrs does without');
+    throw new AddonNeededError(
+      'reading extended attributes needs the native addon (doc/native.md); --no-xattrs does without',
+    );
   return (path) => {
     const xattrs: Xattr[] = [];
     for (const name of addon.llistxattr(path) as ByteString[]) {
@@ -166,7 +185,9 @@ async function readNames(path: string): Promise<string[]> {
 function checkTarget(target: ByteString, path: string): void {
   if (!isUtf8(target)) throw new FormatError('its target is not UTF-8, which ostree cannot hold', { file: path });
   if (target.length === 0 || target.length > MAX_TARGET_BYTES)
-    throw new LimitError(`its target has ${target.length} bytes, 1 to ${MAX_TARGET_BYTES} are possible`, { file: path });
+    throw new LimitError(`its target has ${target.length} bytes, 1 to ${MAX_TARGET_BYTES} are possible`, {
+      file: path,
+    });
 }
 
 function sortByName(directory: DirectoryToCommit): void {

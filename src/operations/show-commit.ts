@@ -1,13 +1,12 @@
 /** `show` and `log`: one commit, and its history as far as it is stored. */
 
 import { NotFoundError } from '../errors.ts';
-import { toHex, type Checksum, type ObjectId } from '../formats/ids.ts';
+import { type Checksum, inlineContentMax, type ObjectId, toHex } from '../formats/ids.ts';
 import { type Commit, commitMetadata } from '../formats/ostree/commit.ts';
 import { parseDetachedMetadata } from '../formats/ostree/detached-metadata.ts';
-import { inlineContentMax } from '../formats/ids.ts';
 import type { Repository } from '../store/repository.ts';
-import { IMAGE_REF, readDetachedMetadata } from './commit-stream.ts';
 import { findCommit, openCommit } from './commit-reader.ts';
+import { IMAGE_REF, readDetachedMetadata } from './commit-stream.ts';
 import { isoTime } from './list-tree.ts';
 import { resolveCommit } from './resolve-name.ts';
 
@@ -127,7 +126,9 @@ function readable(metadata: Array<[string, { type: string; value: unknown }]>): 
 
 function jsonValue(value: unknown): unknown {
   if (value instanceof Uint8Array)
-    return value.length <= MAX_SHOWN_BYTES ? toHex(value) : `${toHex(value.subarray(0, MAX_SHOWN_BYTES))}… (${value.length} bytes)`;
+    return value.length <= MAX_SHOWN_BYTES
+      ? toHex(value)
+      : `${toHex(value.subarray(0, MAX_SHOWN_BYTES))}… (${value.length} bytes)`;
   if (typeof value === 'bigint') {
     const number = Number(value);
     return Number.isSafeInteger(number) ? number : value.toString();

@@ -178,7 +178,10 @@ export class TreeFetch {
     if (!this.#isNew(checksum, 'file')) return;
     const { known } = this.#options;
     const file = known.fileInBases(checksum);
-    if (file !== undefined) return this.#reuse(checksum, file);
+    if (file !== undefined) {
+      this.#reuse(checksum, file);
+      return;
+    }
     const claim = known.claim(checksum);
     if (claim === undefined) {
       this.#fileQueue.push(checksum);

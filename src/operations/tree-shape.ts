@@ -42,7 +42,8 @@ export function measureTree(objects: CommitObjects): TreeShape {
       shape.depth = Math.max(shape.depth, below.depth + 1);
     }
     const where = { ...objects.where, object: `${dirtree}.dirtree` };
-    if (shape.depth > MAX_TREE_DEPTH) throw new LimitError(`directories are nested more than ${MAX_TREE_DEPTH} deep`, where);
+    if (shape.depth > MAX_TREE_DEPTH)
+      throw new LimitError(`directories are nested more than ${MAX_TREE_DEPTH} deep`, where);
     if (shape.paths > MAX_TREE_PATHS) throw new LimitError(`the tree has more than ${MAX_TREE_PATHS} paths`, where);
     known.set(dirtree, shape);
   }

@@ -55,7 +55,10 @@ export function refusalError(
     return new DigestMismatchError(checksum, found === undefined ? 'another' : objectIdFromBytes(found), where);
   }
   if (name === 'damagedObject' || name === 'verityDiffers')
-    return new FormatError('the object that is stored under the name of its content is damaged; run `cfs-ostree fsck`', where);
+    return new FormatError(
+      'the object that is stored under the name of its content is damaged; run `cfs-ostree fsck`',
+      where,
+    );
   if (body?.form === 'archive') {
     try {
       parseArchiveHeader(body.bytes, where); // names field and offset exactly, where the header is what is wrong
@@ -70,7 +73,10 @@ export function refusalError(
 
 function systemCallError(batch: IngestBatch, i: number, where: Where, objectsRoot: string): unknown {
   const step = ingestStepName(batch.steps[i]);
-  const error = Object.assign(new Error(`${step} failed`), { errno: -batch.errno[i], code: getSystemErrorName(-batch.errno[i]) });
+  const error = Object.assign(new Error(`${step} failed`), {
+    errno: -batch.errno[i],
+    code: getSystemErrorName(-batch.errno[i]),
+  });
   if (!step.includes('source')) return explainWriteError(error, { ...where, file: objectsRoot });
   if (error.code === 'ENOENT') return new MissingObjectError('is missing at the source', where, { cause: error });
   if (error.code === 'ELOOP' || error.code === 'EISDIR' || error.code === 'ENODATA')

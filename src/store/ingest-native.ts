@@ -134,7 +134,8 @@ export class NativeIngest implements FileIngest {
       isNew: status === IngestStatus.new,
     };
     if (status !== IngestStatus.inline) file.object = batch.ids.subarray(i * this.#idBytes, (i + 1) * this.#idBytes);
-    if (batch.sha256Ids !== undefined && sizeBytes > 0) file.sha256Digest = batch.sha256Ids.subarray(i * 32, (i + 1) * 32);
+    if (batch.sha256Ids !== undefined && sizeBytes > 0)
+      file.sha256Digest = batch.sha256Ids.subarray(i * 32, (i + 1) * 32);
     return { file };
   }
 }

@@ -58,7 +58,12 @@ export class PortableIngest implements FileIngest {
       throw new SourceError('cannot be read', where, { cause: error });
     });
     const hash = createHash('sha256').update(serializeContentHeader(header));
-    const file = await this.#store(serializeArchiveHeader(header, size), exactly(readLocal(path), size, where), size, hash);
+    const file = await this.#store(
+      serializeArchiveHeader(header, size),
+      exactly(readLocal(path), size, where),
+      size,
+      hash,
+    );
     return { ...file, checksum: hash.digest('hex') as Checksum };
   }
 
@@ -120,7 +125,11 @@ export class PortableIngest implements FileIngest {
 }
 
 /** A file on disk may change while it is read. */
-async function* exactly(content: AsyncIterable<Uint8Array>, sizeBytes: number, where: Where): AsyncGenerator<Uint8Array> {
+async function* exactly(
+  content: AsyncIterable<Uint8Array>,
+  sizeBytes: number,
+  where: Where,
+): AsyncGenerator<Uint8Array> {
   let total = 0;
   for await (const chunk of content) {
     total += chunk.length;
@@ -144,7 +153,9 @@ async function splitHeader(
   where: Where,
 ): Promise<{ head: Uint8Array; rest: AsyncIterator<Uint8Array> | Iterator<Uint8Array> }> {
   const rest =
-    Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : (chunks as Iterable<Uint8Array>)[Symbol.iterator]();
+    Symbol.asyncIterator in chunks
+      ? chunks[Symbol.asyncIterator]()
+      : (chunks as Iterable<Uint8Array>)[Symbol.iterator]();
   let head = new Uint8Array(0);
   for (;;) {
     if (head.length >= PREFIX_BYTES) {
@@ -176,13 +187,20 @@ async function* joined(
   }
 }
 
+/** A symlink's body, which is empty. */
 async function* expectNothing(bytes: AsyncIterable<Uint8Array>, where: Where): AsyncGenerator<Uint8Array> {
-  for await (const chunk of bytes)
+  for await (const chunk of bytes) {
     if (chunk.length > 0) throw new FormatError(`${chunk.length} bytes follow the header of a symlink`, where);
+    yield chunk;
+  }
 }
 
 /** Raw deflate, exactly `sizeBytes` long and nothing after it. */
-async function* inflate(compressed: AsyncIterable<Uint8Array>, sizeBytes: number, where: Where): AsyncGenerator<Uint8Array> {
+async function* inflate(
+  compressed: AsyncIterable<Uint8Array>,
+  sizeBytes: number,
+  where: Where,
+): AsyncGenerator<Uint8Array> {
   const inflater = createInflateRaw();
   let fed = 0;
   let failure: unknown;
@@ -204,7 +222,10 @@ async function* inflate(compressed: AsyncIterable<Uint8Array>, sizeBytes: number
     for await (const chunk of inflater as AsyncIterable<Uint8Array>) {
       total += chunk.length;
       if (total > sizeBytes)
-        throw new FormatError(`content is longer than the ${sizeBytes} bytes of the header`, { ...where, field: 'size' });
+        throw new FormatError(`content is longer than the ${sizeBytes} bytes of the header`, {
+          ...where,
+          field: 'size',
+        });
       yield chunk;
     }
   } catch (error) {

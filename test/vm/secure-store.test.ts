@@ -13,7 +13,6 @@ const FILES = [
   'src',
   'native/build/cfs_ostree.node',
   'node_modules/@noble/hashes',
-  'node_modules/fzstd',
   'test/vm/secure-store-script.ts',
 ];
 
