@@ -2,6 +2,7 @@
 
 import type { CfsError } from '../errors.ts';
 import { CommitMap } from '../formats/commit-map.ts';
+import { MAX_COMMIT_STREAM_BYTES } from '../formats/commit-map-builder.ts';
 import { CHECKSUM_BYTES, digestBytes, idToBytes, type ObjectId, objectIdFromBytes } from '../formats/ids.ts';
 import { parseDetachedMetadata } from '../formats/ostree/detached-metadata.ts';
 import { MAX_METADATA_BYTES } from '../formats/ostree/limits.ts';
@@ -16,10 +17,10 @@ import {
 } from '../formats/splitstream.ts';
 import { nodeZstd } from '../native.ts';
 import { DigestTable } from '../store/digest-table.ts';
-import { parseStreamName } from '../store/ostree-refs.ts';
+import { type CommitStreamName, parseStreamName } from '../store/ostree-refs.ts';
 import type { Repository } from '../store/repository.ts';
 import { checkCommitObjects, type ExternalFile, externalFileProblem } from './commit-check.ts';
-import { CommitObjects, MAX_COMMIT_STREAM_BYTES } from './commit-reader.ts';
+import { CommitObjects } from './commit-reader.ts';
 import { type FindingKind, type Findings, objectSubject, problemText } from './fsck-findings.ts';
 import type { LinkedObjects } from './fsck-links.ts';
 import type { ObjectsCheck } from './fsck-objects.ts';
@@ -158,7 +159,7 @@ export class StreamsCheck {
 
   async #checkContent(bytes: Uint8Array, stream: Splitstream, subjects: string[]): Promise<void> {
     for (const subject of subjects) {
-      const named = parseStreamName(subject.slice('streams/'.length));
+      const named = streamNameOf(subject);
       if (named !== undefined && stream.contentType !== TYPE_OF_NAME[named.kind])
         this.#findings.error('stream-content-mismatch', subject, 'has the content type of another kind of stream');
     }
@@ -176,7 +177,7 @@ export class StreamsCheck {
   async #checkCommit(content: Uint8Array, stream: Splitstream, subjects: string[]): Promise<void> {
     const map = CommitMap.parse(content, stream.objectRefs, stream.algorithm);
     for (const subject of subjects) {
-      const named = parseStreamName(subject.slice('streams/'.length));
+      const named = streamNameOf(subject);
       if (named !== undefined && named.commit !== map.commit)
         this.#findings.error('stream-content-mismatch', subject, `holds commit ${map.commit}`);
     }
@@ -218,6 +219,11 @@ export class StreamsCheck {
     for (const subject of subjects) this.#findings.error(kind, subject, text);
   }
 }
+
+const STREAMS_PREFIX = 'streams/';
+/** Streams that nothing under `streams/` leads to are called by their object. */
+const streamNameOf = (subject: string): CommitStreamName | undefined =>
+  subject.startsWith(STREAMS_PREFIX) ? parseStreamName(subject.slice(STREAMS_PREFIX.length)) : undefined;
 
 const readInline = (bytes: Uint8Array, stream: Splitstream, maxBytes: number): Promise<Uint8Array> =>
   readInlineContent(bytes, stream, { zstd: nodeZstd, maxBytes });

@@ -3,8 +3,9 @@
  * anything damaged or dangling ends the collection before a single name or object is removed: what such a thing refers to is unknown.
  */
 
-import { FormatError, MissingObjectError } from '../errors.ts';
+import { CfsError, ExitCode, FormatError, MissingObjectError } from '../errors.ts';
 import { CommitMap } from '../formats/commit-map.ts';
+import { MAX_COMMIT_STREAM_BYTES } from '../formats/commit-map-builder.ts';
 import { ErofsImage } from '../formats/erofs/reader.ts';
 import { type Checksum, digestBytes, type ObjectId } from '../formats/ids.ts';
 import {
@@ -18,8 +19,8 @@ import type { Progress } from '../progress.ts';
 import { DigestTable } from '../store/digest-table.ts';
 import { commitStreamName, parseStreamName } from '../store/ostree-refs.ts';
 import type { Repository } from '../store/repository.ts';
-import { CommitObjects, MAX_COMMIT_STREAM_BYTES } from './commit-reader.ts';
-import { peekObjectKind } from './object-kind.ts';
+import { CommitObjects } from './commit-reader.ts';
+import { type ObjectKind, peekObjectKind } from './object-kind.ts';
 import { MAX_IMAGE_BYTES } from './resolve-tree.ts';
 
 const LIVE = 1;
@@ -37,6 +38,8 @@ export class LiveObjects {
   readonly #table = new DigestTable();
   readonly #streams = new Set<ObjectId>();
   readonly #images = new Set<ObjectId>();
+  /** Reached by a named ref, and neither stream nor image. */
+  readonly #others = new Set<ObjectId>();
   /** Commits whose stream was reached by name, with the number of parents that were followed from there. */
   readonly #commits = new Map<Checksum, number>();
   readonly #partial = new Set<Checksum>();
@@ -60,22 +63,19 @@ export class LiveObjects {
   hasCommit(commit: Checksum): boolean {
     return this.#commits.has(commit) || this.#partial.has(commit);
   }
-  hasCompleteCommit(commit: Checksum): boolean {
-    return this.#commits.has(commit);
-  }
 
   /** @param because for errors: the ref, or the option that asks for it */
   async keepStreamName(name: string, because: string): Promise<void> {
     const parsed = parseStreamName(name);
     if (parsed?.kind === 'commit') return this.#keepCommit(parsed.commit, because);
     if (parsed?.kind === 'partial') this.#partial.add(parsed.commit);
-    await this.#keep({ id: await this.#resolve('streams', name, because), kind: 'stream' });
+    await this.#keep(await this.#resolve('streams', name, because), 'stream', because);
   }
 
   async keepImageName(name: string, because: string): Promise<void> {
     const id = await this.#resolve('images', name, because);
     if (id !== name) throw new FormatError(`leads to object ${id}`, { file: `images/${name}` });
-    await this.#keep({ id, kind: 'image' });
+    await this.#keep(id, 'image', because);
   }
 
   /** A commit and, up to `keepDepth`, its ancestors. */
@@ -89,7 +89,7 @@ export class LiveObjects {
       if (commit !== first && (await this.#repo.streams.resolve(name)) === undefined) return; // history may end anywhere
       this.#commits.set(commit, depth);
       const id = await this.#resolve('streams', name, reason);
-      await this.#keep({ id, kind: 'stream' });
+      await this.#keep(id, 'stream', reason);
       if (depth === 0) return;
       reason = `parent of ${commit}`;
       commit = await this.#parentOf(id, name);
@@ -117,36 +117,50 @@ export class LiveObjects {
   }
 
   /** The object and all that it leads to; a list of things to do instead of recursion, each thing once. */
-  async #keep(first: { id: ObjectId; kind: 'stream' | 'image' }): Promise<void> {
-    const pending: Array<{ id: ObjectId; kind: 'stream' | 'image' | 'unknown' }> = [first];
-    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-      this.#options.signal?.throwIfAborted();
-      const { id } = next;
-      const before = this.#table.markId(LIVE, id);
-      if (this.#streams.has(id) || this.#images.has(id)) continue;
-      const kind = next.kind === 'unknown' ? await peekObjectKind(this.#repo.objects, id) : next.kind;
-      if (kind === 'other') {
-        if (before === 0) await this.#repo.objects.verify(id); // damage could have hidden what it is
-      } else if (kind === 'image') {
-        this.#images.add(id);
-        await this.#keepImageObjects(id);
-      } else {
-        this.#streams.add(id);
-        for (const named of await this.#keepStreamObjects(id)) pending.push({ id: named, kind: 'unknown' });
+  async #keep(first: ObjectId, firstKind: 'stream' | 'image', because: string): Promise<void> {
+    const pending: Array<{ id: ObjectId; kind: 'stream' | 'image' | 'unknown' }> = [{ id: first, kind: firstKind }];
+    try {
+      for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+        this.#options.signal?.throwIfAborted();
+        const { id } = next;
+        this.#table.markId(LIVE, id);
+        const kind = next.kind === 'unknown' ? await this.#kindOf(id) : next.kind;
+        if (kind === 'other') await this.#keepOther(id);
+        else if (kind === 'image') await this.#keepImage(id);
+        else for (const named of await this.#keepStream(id)) pending.push({ id: named, kind: 'unknown' });
+        const done = this.#streams.size + this.#images.size;
+        this.#options.progress.update({ phase: 'mark', done });
       }
-      const done = this.#streams.size + this.#images.size;
-      this.#options.progress.update({ phase: 'mark', done });
+    } catch (error) {
+      if (!(error instanceof CfsError) || error.exitCode !== ExitCode.corrupt) throw error;
+      throw new FormatError('leads to something damaged; nothing was removed', { file: because }, { cause: error });
     }
   }
 
-  async #keepImageObjects(id: ObjectId): Promise<void> {
+  async #kindOf(id: ObjectId): Promise<ObjectKind> {
+    if (this.#streams.has(id)) return 'stream';
+    return this.#images.has(id) ? 'image' : peekObjectKind(this.#repo.objects, id);
+  }
+
+  /** Verified all the same: damage could have hidden what it is. */
+  async #keepOther(id: ObjectId): Promise<void> {
+    if (this.#others.has(id)) return;
+    this.#others.add(id);
+    await this.#repo.objects.verify(id);
+  }
+
+  async #keepImage(id: ObjectId): Promise<void> {
+    if (this.#images.has(id)) return;
+    this.#images.add(id);
     const bytes = await this.#repo.objects.read(id, { maxBytes: MAX_IMAGE_BYTES });
     const image = ErofsImage.open(bytes, { file: `images/${id}` });
     for (const object of image.objects(this.#repo.algorithm)) this.#table.markId(LIVE, object);
   }
 
-  /** @returns what its named refs lead to */
-  async #keepStreamObjects(id: ObjectId): Promise<Iterable<ObjectId>> {
+  /** @returns what its named refs lead to, the first time */
+  async #keepStream(id: ObjectId): Promise<Iterable<ObjectId>> {
+    if (this.#streams.has(id)) return [];
+    this.#streams.add(id);
     const bytes = await this.#repo.objects.read(id, { maxBytes: MAX_COMMIT_STREAM_BYTES });
     const { objectRefs, namedRefs } = await this.#parseStream(bytes, id);
     const oneDigest = digestBytes(this.#repo.algorithm);

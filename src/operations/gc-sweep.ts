@@ -41,8 +41,8 @@ export async function sweep(
   options: SweepOptions,
 ): Promise<SweepCounts> {
   if (!options.dryRun) for (const ref of deadRefs) await repo.streams.removeRef(ref);
-  const streamsRemoved = await pruneLinks(repo.streams, (id) => live.hasStream(id), options);
-  const imagesRemoved = await pruneLinks(repo.images, (id) => live.hasImage(id), options);
+  const streamsRemoved = await pruneLinks(repo.streams, (_, id) => live.hasStream(id), options);
+  const imagesRemoved = await pruneLinks(repo.images, (name, id) => name === id && live.hasImage(id), options);
   if (!options.dryRun) await repo.barrier();
   const { temporaries, ...objects } = await sweepObjects(repo, live, options);
   const leftovers = [...temporaries, ...(await rootTemporaries(repo))];
@@ -52,13 +52,13 @@ export async function sweep(
 
 async function pruneLinks(
   links: LinkDirectory,
-  isLive: (id: ObjectId) => boolean,
+  isLive: (name: string, id: ObjectId) => boolean,
   { dryRun, progress, signal }: SweepOptions,
 ): Promise<number> {
   let removed = 0;
   for await (const { name, linkText, id } of links.entries()) {
     signal?.throwIfAborted();
-    if (id !== undefined && isLive(id)) continue;
+    if (id !== undefined && isLive(name, id)) continue;
     if (linkText === undefined) {
       progress.warn(`${links.kind}/${name} is no link; it stays`);
       continue;

@@ -25,7 +25,7 @@ export async function peekObjectKind(objects: ObjectStore, id: ObjectId): Promis
   }
 }
 
-export function objectKind(bytes: Uint8Array): ObjectKind {
+function objectKind(bytes: Uint8Array): ObjectKind {
   if (isSplitstream(bytes)) return 'stream';
   return isErofsImage(bytes) ? 'image' : 'other';
 }

@@ -32,6 +32,7 @@ import {
 } from '../../src/store/ostree-refs.ts';
 import { publish } from '../../src/store/publish.ts';
 import { openRepository, type Repository } from '../../src/store/repository.ts';
+import { appendToSideIndex } from '../../src/store/side-index.ts';
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
 
 async function withRepository(use: (repo: Repository) => Promise<void>): Promise<void> {
@@ -168,6 +169,35 @@ describe('what is reached', () => {
     }),
   );
 
+  test.each([
+    ['image', 'stream'],
+    ['stream', 'image'],
+  ])(
+    'an object of the kind %s under a name for another kind ends the collection, whatever else leads to it',
+    (kind, other) =>
+      withRepository(async (repo) => {
+        const object = await store(repo, 'x'.repeat(5000));
+        const id =
+          kind === 'image' ? await storeImage(repo, object, 5000) : await storeStream(repo, { objects: [object] });
+        // under streams/ and under images/ at once: one of the two is wrong
+        await publish(repo, { streams: [{ name: 's', id }], images: [id], streamRefs: [{ ref: 'r', name: 's' }] });
+        await publish(repo, { imageRefs: [{ ref: 'r', name: id }] });
+        const links = await Array.fromAsync(repo[other === 'image' ? 'images' : 'streams'].entries());
+        await expect(collectGarbage(repo)).rejects.toMatchObject({ exitCode: ExitCode.corrupt });
+        expect(await Array.fromAsync(repo[other === 'image' ? 'images' : 'streams'].entries())).toEqual(links);
+      }),
+  );
+
+  test('a file of a commit that a named ref leads to as well is verified', () =>
+    withRepository(async (repo) => {
+      const object = await store(repo, 'x'.repeat(5000));
+      const id = await storeStream(repo, { objects: [object], named: { file: object } });
+      await publish(repo, { streams: [{ name: 's', id }], streamRefs: [{ ref: 'r', name: 's' }] });
+      await collectGarbage(repo);
+      await truncate(repo.objects.path(object), 120);
+      await expect(collectGarbage(repo)).rejects.toThrow(/streams\/refs\/r/);
+    }));
+
   test('links that lead nowhere we know go, unless a ref needs them', () =>
     withRepository(async (repo) => {
       const id = await storeStream(repo, {});
@@ -280,6 +310,19 @@ describe('streams of ours', () => {
       expect(await collectGarbage(repo, { dryRun: true })).toMatchObject({ streamsRemoved: 2, objectsRemoved: 3 });
       expect(await collectGarbage(repo)).toMatchObject({ streamsRemoved: 2, objectsRemoved: 3, objectsKept: 0 });
       expect(await Array.fromAsync(repo.streams.refEntries())).toEqual([]);
+    }));
+
+  test('the side index forgets collected commits', () =>
+    withRepository(async (repo) => {
+      const index = join(repo.path, 'cfs-ostree/index');
+      const commit = await storeCommit(repo, 'in the index');
+      const builder = new CommitMapBuilder(repo.algorithm);
+      builder.add(idToBytes(commit), Buffer.from('any object'));
+      await appendToSideIndex(repo, commit, builder, new Map(), expect.unreachable);
+      await collectGarbage(repo, { roots: [commit] });
+      expect(await readdir(index)).toHaveLength(1);
+      await collectGarbage(repo);
+      expect(await readdir(index)).toEqual([]);
     }));
 
   test('a ref of ours that leads nowhere is dropped', () =>
