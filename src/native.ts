@@ -83,6 +83,9 @@ export const addonWarning = (): string | undefined =>
     ? undefined
     : `the native addon could not be loaded (${loaded.problem}): slower, and not everything works (doc/native.md)`;
 
+/** `formats` knows no Buffer, whose slice() shares memory. */
+const plain = (buffer: Buffer): Uint8Array => new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
+
 const BLOCK_BYTES = 4096;
 const DESCRIPTOR_BYTES = 256;
 const ALGORITHM_ID = { sha256: 1, sha512: 2 } as const;
@@ -107,7 +110,7 @@ function verityByCrypto(algorithm: Algorithm, bytes: Uint8Array): Uint8Array {
   descriptor.set([1, ALGORITHM_ID[algorithm], 12]);
   new DataView(descriptor.buffer).setBigUint64(8, BigInt(bytes.length), true);
   descriptor.set(root, 16);
-  return createHash(algorithm).update(descriptor).digest();
+  return plain(createHash(algorithm).update(descriptor).digest());
 }
 
 /** node:crypto for SHA-256, the addon (else node:crypto) for fs-verity. */
@@ -115,10 +118,10 @@ export const nodeHashing: Hashing = {
   sha256(...parts) {
     const crypto = process.getBuiltinModule('node:crypto');
     const [only] = parts;
-    if (parts.length === 1 && only !== undefined) return crypto.hash('sha256', only, 'buffer');
+    if (parts.length === 1 && only !== undefined) return plain(crypto.hash('sha256', only, 'buffer'));
     const hash = crypto.createHash('sha256');
     for (const part of parts) hash.update(part);
-    return hash.digest();
+    return plain(hash.digest());
   },
   fsVerity(algorithm, bytes) {
     return native?.fsVerity(algorithm, bytes) ?? verityByCrypto(algorithm, bytes);
@@ -130,10 +133,10 @@ function compressZstd(bytes: Uint8Array): Promise<Uint8Array> {
   const { constants, createZstdCompress } = process.getBuiltinModule('node:zlib');
   return new Promise((resolve, reject) => {
     const encoder = createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: 3 } });
-    const chunks: Uint8Array[] = [];
+    const chunks: Buffer[] = [];
     encoder.on('error', reject);
-    encoder.on('data', (chunk: Uint8Array) => chunks.push(chunk));
-    encoder.on('end', () => resolve(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks)));
+    encoder.on('data', (chunk: Buffer) => chunks.push(chunk));
+    encoder.on('end', () => resolve(plain(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks))));
     // the end must come in a call of its own; and a write of nothing would make another frame than no write
     if (bytes.length > 0) encoder.write(bytes, () => encoder.end());
     else encoder.end();
@@ -144,7 +147,7 @@ function decompressFrame(frame: Uint8Array, maxBytes: number): Promise<Uint8Arra
   const { zstdDecompress } = process.getBuiltinModule('node:zlib');
   return new Promise((resolve, reject) => {
     zstdDecompress(frame, { maxOutputLength: maxBytes }, (error, content) => {
-      if (error === null) return resolve(content);
+      if (error === null) return resolve(plain(content));
       const { code } = error as NodeJS.ErrnoException;
       if (code !== 'ERR_BUFFER_TOO_LARGE')
         return reject(new FormatError('the zstd frame is damaged', { format: 'zstd' }, { cause: error }));

@@ -56,7 +56,7 @@ test('mutated headers', async () => {
   ];
   const INTERESTING = [0, 1, 2, 7, 8, 0x0f, 0x10, 0x40, 0x7f, 0x80, 0xa0, 0xc1, 0xff];
   const mutate = (seed: Uint8Array): Uint8Array => {
-    let bytes = seed.slice();
+    let bytes: Uint8Array = seed.slice();
     for (let i = 1 + pick(3); i > 0; i--) {
       const end = Math.min(bytes.length, bytes[2] * 256 + bytes[3] + 8);
       const at = pick(2) === 0 ? pick(end) : Math.max(0, end - 1 - pick(8));
