@@ -13,7 +13,8 @@ import {
   UsageError,
   type Where,
 } from '../errors.ts';
-import { type Algorithm, isObjectId, type ObjectId, objectRelativePath } from '../formats/ids.ts';
+import type { Algorithm, ObjectId } from '../formats/ids.ts';
+import { nameOfRefTarget, objectOfTarget, objectTarget, refTarget } from './link-targets.ts';
 import { checkFirstLevelName, checkRefPath, REFS_DIRECTORY } from './names.ts';
 import { replaceSymlink } from './replace-symlink.ts';
 
@@ -47,7 +48,6 @@ export interface RefEntry {
   target?: string;
 }
 
-const OBJECT_TARGET_PREFIX = '../objects/';
 const DIRECTORY_MODE = 0o755;
 
 export class LinkDirectory {
@@ -70,7 +70,7 @@ export class LinkDirectory {
     checkFirstLevelName(name, where);
     const target = await this.#readLink(join(this.#root, name), where);
     if (target === undefined) return undefined;
-    const id = this.#objectOfTarget(target);
+    const id = objectOfTarget(target, this.#options.algorithm);
     if (id === undefined) throw new FormatError(`link target ${JSON.stringify(target)} is not an object's`, where);
     return id;
   }
@@ -85,7 +85,7 @@ export class LinkDirectory {
     if (this.kind === 'images' && name !== id) throw new UsageError(`an image is linked by its id ${id}`, where);
     await this.#options.requireWritable();
     if (!(await this.#options.hasObject(id))) throw new MissingObjectError(`object ${id} is not stored`, where);
-    await this.#replace([], name, `${OBJECT_TARGET_PREFIX}${objectRelativePath(id)}`, where);
+    await this.#replace([], name, objectTarget(id), where);
   }
 
   /** Removes a first-level link. @returns false when there was none */
@@ -104,7 +104,11 @@ export class LinkDirectory {
     for (const entry of await this.#readDirectory('')) {
       if (entry.name === REFS_DIRECTORY) continue;
       const linkText = entry.isSymbolicLink() ? await this.#readLinkIfThere(entry.name) : undefined;
-      yield { name: entry.name, linkText, id: linkText === undefined ? undefined : this.#objectOfTarget(linkText) };
+      yield {
+        name: entry.name,
+        linkText,
+        id: linkText === undefined ? undefined : objectOfTarget(linkText, this.#options.algorithm),
+      };
     }
   }
 
@@ -187,13 +191,6 @@ export class LinkDirectory {
       if (isAbsent(error)) return undefined;
       throw error;
     }
-  }
-
-  #objectOfTarget(target: string): ObjectId | undefined {
-    const path = target.slice(OBJECT_TARGET_PREFIX.length);
-    if (!target.startsWith(OBJECT_TARGET_PREFIX) || path[2] !== '/') return undefined;
-    const id = path.slice(0, 2) + path.slice(3);
-    return isObjectId(id, this.#options.algorithm) ? id : undefined;
   }
 
   async #readLink(path: string, where: Where): Promise<string | undefined> {
@@ -279,17 +276,6 @@ export class LinkDirectory {
   #whereRef(refPath: string): Where {
     return { file: `${this.kind}/${REFS_DIRECTORY}/${refPath}` };
   }
-}
-
-/** A ref `a/b` lies one level deeper than a ref `a` and climbs one level more. */
-const refTarget = (refPath: string, name: string): string => `${'../'.repeat(refPath.split('/').length)}${name}`;
-
-function nameOfRefTarget(refPath: string, target: string): string | undefined {
-  const climb = '../'.repeat(refPath.split('/').length);
-  const name = target.slice(climb.length);
-  if (!target.startsWith(climb) || name === '' || name === '.' || name === '..' || name === REFS_DIRECTORY)
-    return undefined;
-  return name.includes('/') ? undefined : name;
 }
 
 /** @returns whether it had to be made */
