@@ -60,6 +60,8 @@ export const commitCommand = (cli: CliContext) =>
     .action(async (directory: string | undefined, flags: Flags) => {
       if ((directory === undefined) === (flags.dumpfile === undefined))
         throw new UsageError('name either a directory or a dumpfile (--dumpfile)');
+      if (flags.canonicalPermissions && (flags.ownerUid || flags.ownerGid))
+        throw new UsageError('--canonical-permissions makes everything owned by root: no other owner goes with it');
       const { checkTypedRef } = await import('../../operations/refs.ts');
       checkTypedRef(flags.branch, '--branch');
       await using repo = await cli.openRepository({ write: true });

@@ -6,31 +6,51 @@
 import { byteStringFromText } from '../byte-string.ts';
 
 const MIN_SHIFT = 3;
-/** Primes just below powers of two: GLib's table of moduli, up to 4096 slots. */
-const MODULI = [1, 2, 3, 7, 13, 31, 61, 127, 251, 509, 1021, 2039, 4093];
+/** The largest primes below powers of two: GLib's table of moduli, up to 2^20 slots. */
+const MODULI = [
+  ...[1, 2, 3, 7, 13, 31, 61, 127, 251, 509, 1021, 2039, 4093, 8191, 16381, 32749, 65521, 131071],
+  ...[262139, 524287, 1048573],
+];
+
+type Slots = Array<string | undefined>;
 
 /** @returns the keys in the order of the dictionary, insertion order given */
 export function glibDictionaryOrder(keys: readonly string[]): string[] {
-  let slots: Array<string | undefined> = new Array(1 << MIN_SHIFT);
+  let slots: Slots = new Array(1 << MIN_SHIFT);
   let count = 0;
   for (const key of keys) {
-    insert(slots, key);
+    slots[findSlot(slots.length, key, (slot) => slots[slot] !== undefined)] = key;
     count++;
-    if (slots.length <= count + Math.floor(count / 16)) {
-      const shift = Math.max(MIN_SHIFT, 32 - Math.clz32(Math.floor(count * 1.333)));
-      const larger: typeof slots = new Array(1 << shift);
-      for (const occupied of slots) if (occupied !== undefined) insert(larger, occupied);
-      slots = larger;
-    }
+    if (slots.length <= count + Math.floor(count / 16))
+      slots = grow(slots, 1 << Math.max(MIN_SHIFT, 32 - Math.clz32(Math.floor(count * 1.333))));
   }
   return slots.filter((key) => key !== undefined);
 }
 
-function insert(slots: Array<string | undefined>, key: string): void {
-  const shift = 31 - Math.clz32(slots.length);
-  let slot = (Math.imul(stringHash(key), 11) >>> 0) % MODULI[shift];
-  for (let step = 1; slots[slot] !== undefined; step++) slot = (slot + step) & (slots.length - 1);
-  slots[slot] = key;
+/**
+ * Larger, in place: each key goes to the first slot of its own that no key was moved to yet. A key that still waits there is
+ * driven out and moved next, so that the order is another than that of inserting one after the other.
+ */
+function grow(old: Slots, size: number): Slots {
+  const slots = [...old, ...(new Array(size - old.length) as Slots)];
+  const moved = new Set<number>();
+  for (let start = 0; start < old.length; start++) {
+    if (moved.has(start)) continue;
+    let key = slots[start];
+    slots[start] = undefined;
+    while (key !== undefined) {
+      const slot = findSlot(size, key, (candidate) => moved.has(candidate));
+      moved.add(slot);
+      [slots[slot], key] = [key, slots[slot]];
+    }
+  }
+  return slots;
+}
+
+function findSlot(size: number, key: string, isTaken: (slot: number) => boolean): number {
+  let slot = (Math.imul(stringHash(key), 11) >>> 0) % MODULI[31 - Math.clz32(size)];
+  for (let step = 1; isTaken(slot); step++) slot = (slot + step) & (size - 1);
+  return slot;
 }
 
 /** Bernstein's hash over signed bytes, 32 bits; 0 and 1 mark free slots, so they become 2. */
