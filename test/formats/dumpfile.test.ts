@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { type CfsError, FormatError, LimitError } from '../../src/errors.ts';
 import { type ByteString, byteStringFromBytes } from '../../src/formats/byte-string.ts';
@@ -60,6 +61,12 @@ describe('a dump with most features', () => {
     const image = serializeErofs(root, { version, algorithm: 'sha256' });
     expect(toHex(fsVerityDigest('sha256', image))).toBe(digest);
   });
+});
+
+test('the example in the documentation is in the form that we write', () => {
+  const page = readFileSync(new URL('../../doc/formats/dumpfile.md', import.meta.url), 'utf8');
+  const [, example] = /```text\n(.*?)```/s.exec(page) ?? [];
+  expect(print(parseDumpfile(bytesOf(example)))).toBe(example);
 });
 
 describe('accepted', () => {

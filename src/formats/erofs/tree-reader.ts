@@ -21,6 +21,8 @@ interface OpenDirectory {
   directory: Directory;
   /** Whether it has the marks that a version 0/1 writer gives to the directory of a whiteout. */
   isMarked: boolean;
+  /** Whether these are gone, because a whiteout was found. */
+  isUnmarked: boolean;
 }
 
 export function readImageTree(reader: InodeReader, where: Where): Directory {
@@ -72,7 +74,7 @@ class TreeBuilder {
   #directory(inode: ImageInode, isRoot: boolean): OpenDirectory {
     const xattrs = givenXattrs(this.#reader, inode, isRoot);
     const directory: Directory = { kind: 'directory', ...metadataOf(inode, xattrs), entries: new Map() };
-    return { directory, isMarked: this.#isFamilyA && hasAll(inode.xattrs, this.#marks) };
+    return { directory, isMarked: this.#isFamilyA && hasAll(inode.xattrs, this.#marks), isUnmarked: false };
   }
 
   #link(nid: number): Leaf {
@@ -114,9 +116,11 @@ class TreeBuilder {
   }
 
   /** A whiteout as a device again; its marks, and those of its directory, were added when the image was made. */
-  #whiteout(inode: ImageInode, { directory }: OpenDirectory): Leaf {
+  #whiteout(inode: ImageInode, parent: OpenDirectory): Leaf {
+    const { directory } = parent;
     const xattrs = without(givenXattrs(this.#reader, inode, false), WHITEOUT_MARKS);
-    directory.xattrs = without(directory.xattrs, [...this.#marks.keys()]);
+    if (!parent.isUnmarked) directory.xattrs = without(directory.xattrs, [...this.#marks.keys()]);
+    parent.isUnmarked = true;
     return { kind: 'character', ...metadataOf(inode, xattrs), rdev: 0 };
   }
 

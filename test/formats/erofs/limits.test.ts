@@ -89,6 +89,37 @@ describe('a tree is refused, with its path,', () => {
   });
 });
 
+describe('many xattrs on one inode', () => {
+  const names = (count: number): Xattr[] => Array.from({ length: count }, (_, i) => xattr(`user.${i}`));
+
+  test('versions 0 and 1 refer to 128 shared ones and store the others with the inode', () => {
+    const root = makeDirectory({
+      a: file(undefined, { xattrs: names(1500) }),
+      b: file(undefined, { xattrs: names(1500) }),
+    });
+    const image = serializeErofs(root, V1);
+    const stored = [...ErofsImage.open(image).walk()].find(({ name }) => name === 'a')?.inode;
+    expect(image[(stored?.offset as number) + 32 + 4]).toBe(128);
+    expect(stored?.xattrs.length).toBe(1500);
+    expect(serializeErofs(ErofsImage.open(image).readTree(), V1)).toEqual(image);
+  });
+
+  test('version 2 refers to 255, and refuses more', () => {
+    const make = (count: number): Directory =>
+      makeDirectory({ a: file(undefined, { xattrs: names(count) }), b: file(undefined, { xattrs: names(count) }) });
+    const image = serializeErofs(make(255), V2);
+    expect(serializeErofs(ErofsImage.open(image).readTree(), V2)).toEqual(image);
+    expect(() => serializeErofs(make(256), V2)).toThrow(LimitError);
+  });
+
+  test('an area that its count cannot describe is refused', () => {
+    const xattrs = [0, 1, 2, 3, 4].map((i) => xattr(`user.${i}`, 65535));
+    expect(() => serializeErofs(makeDirectory({ f: file(undefined, { xattrs }) }), V2)).toThrow(LimitError);
+    const image = serializeErofs(makeDirectory({ f: file(undefined, { xattrs: xattrs.slice(2) }) }), V2);
+    expect(serializeErofs(ErofsImage.open(image).readTree(), V2)).toEqual(image);
+  });
+});
+
 describe('depth', () => {
   const nested = (depth: number): Directory => {
     const root = makeDirectory();

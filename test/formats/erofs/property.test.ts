@@ -35,8 +35,8 @@ test.each([
         expect(Buffer.compare(serializeErofs(parsed, options), image)).toBe(0);
         expect(Buffer.compare(serializeErofs(parseDumpfile(dumpOf(tree)), options), image)).toBe(0);
       }),
-      { numRuns: 150 },
+      { numRuns: 80 },
     );
   },
-  60_000,
+  120_000,
 );
