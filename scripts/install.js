@@ -34,7 +34,8 @@ function build() {
   if (make.error !== undefined) return make.error.code === 'ENOENT' ? 'make is not installed' : make.error.message;
   if (make.status === 0) return undefined;
   const lines = `${make.stderr}`.split('\n').filter((line) => line.trim() !== '');
-  if (lines.some((line) => /Error 127$|(g\+\+|c\+\+).*(not found|No such file)/.test(line))) return 'g++ is not installed';
+  if (lines.some((line) => /Error 127$|(g\+\+|c\+\+).*(not found|No such file)/.test(line)))
+    return 'g++ is not installed';
   return `the compiler says: ${lines.find((line) => / error: |fatal error/.test(line)) ?? lines.at(-1) ?? 'nothing'}`;
 }
 

@@ -8,7 +8,7 @@ import { expect, test } from 'vitest';
 import type { ByteString } from '../../src/formats/byte-string.ts';
 import { runCommand } from '../support/run-command.ts';
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
-import { addon } from './ingest-support.ts';
+import { addon } from './ingest-rows.ts';
 import { mountBtrfs } from './small-file-systems.ts';
 
 const failsWith = (code: string, syscall: string): unknown =>

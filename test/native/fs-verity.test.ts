@@ -8,7 +8,7 @@ import { type Algorithm, digestBytes, toHex } from '../../src/formats/ids.ts';
 import { serializeContentHeader } from '../../src/formats/ostree/file-header.ts';
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
 import { checksumOf, concat, makeContent, makeHeader, makeRandom, verityDigest } from './archive-object.ts';
-import { addon } from './ingest-support.ts';
+import { addon } from './ingest-rows.ts';
 
 const ALGORITHMS: Algorithm[] = ['sha256', 'sha512'];
 const ENGINES = addon.engines.sha512 === 'avx512' ? (['evp', 'avx512'] as const) : (['evp'] as const);

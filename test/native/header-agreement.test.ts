@@ -6,7 +6,8 @@ import { CfsError } from '../../src/errors.ts';
 import { isSymlink, parseArchiveHeader } from '../../src/formats/ostree/file-header.ts';
 import { readVectorTar } from '../support/vectors.ts';
 import { checksumOf, concat, makeContent, makeObject, makeRandom, makeSymlink, xattr } from './archive-object.ts';
-import { makeStore, rowsOf } from './ingest-support.ts';
+import { rowsOf } from './ingest-rows.ts';
+import { makeStore } from './ingest-support.ts';
 
 const ROUNDS = 20_000;
 const BATCH = 500;

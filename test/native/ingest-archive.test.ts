@@ -16,7 +16,8 @@ import {
   verityDigest,
   xattr,
 } from './archive-object.ts';
-import { makeStore, type Row, rowsOf, type TestStore } from './ingest-support.ts';
+import { type Row, rowsOf } from './ingest-rows.ts';
+import { makeStore, type TestStore } from './ingest-support.ts';
 
 const ALGORITHMS: Algorithm[] = ['sha256', 'sha512'];
 

@@ -8,7 +8,8 @@ import { describe, expect, test } from 'vitest';
 import { IngestHow, IngestStatus } from '../../src/native.ts';
 import { runCommand } from '../support/run-command.ts';
 import { concat, makeContent, makeObject } from './archive-object.ts';
-import { addon, makeStore, rowsOf } from './ingest-support.ts';
+import { addon, rowsOf } from './ingest-rows.ts';
+import { makeStore } from './ingest-support.ts';
 
 const ADDON = fileURLToPath(new URL('../../native/build/cfs_ostree.node', import.meta.url));
 

@@ -6,7 +6,8 @@ import { describe, expect, test } from 'vitest';
 import type { Ingest, IngestOptions, LinkMode, LocalMode } from '../../src/native.ts';
 import { runChecked } from '../support/run-command.ts';
 import { type FileObject, makeContent, makeObject, objectPathOf } from './archive-object.ts';
-import { addon, makeStore, type Row, rowsOf } from './ingest-support.ts';
+import { addon, type Row, rowsOf } from './ingest-rows.ts';
+import { makeStore } from './ingest-support.ts';
 import { mountBtrfs, mountTmpfs } from './small-file-systems.ts';
 
 const SIZES = [1000, 400_000]; // small objects and those that pass through a window

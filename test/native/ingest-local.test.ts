@@ -19,7 +19,8 @@ import {
   REGULAR,
   xattr,
 } from './archive-object.ts';
-import { addon, makeStore, type Row, rowsOf, type TestStore } from './ingest-support.ts';
+import { addon, type Row, rowsOf } from './ingest-rows.ts';
+import { makeStore, type TestStore } from './ingest-support.ts';
 
 async function ingest(
   store: TestStore,

@@ -7,7 +7,8 @@ import { describe, expect, test } from 'vitest';
 import { serializeVariant } from '../../src/formats/gvariant.ts';
 import { parseType } from '../../src/formats/gvariant-type.ts';
 import { checksumOf, concat, makeContent, makeObject, makeSymlink, REGULAR, SYMLINK } from './archive-object.ts';
-import { makeStore, type Row, rowsOf, type TestStore } from './ingest-support.ts';
+import { type Row, rowsOf } from './ingest-rows.ts';
+import { makeStore, type TestStore } from './ingest-support.ts';
 
 interface Given {
   body: Uint8Array;

@@ -5,7 +5,8 @@ import { createDeflateRaw } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { serializeArchiveHeader, serializeContentHeader } from '../../src/formats/ostree/file-header.ts';
 import { concat, makeContent, makeHeader, makeObject, makeSymlink, objectPathOf } from './archive-object.ts';
-import { addon, makeStore, type Row, rowsOf, type TestStore } from './ingest-support.ts';
+import { addon, type Row, rowsOf } from './ingest-rows.ts';
+import { makeStore, type TestStore } from './ingest-support.ts';
 
 async function send(store: TestStore, body: Uint8Array, checksum: Uint8Array, pieceBytes: number): Promise<Row> {
   const stream = store.engine.stream(checksum);

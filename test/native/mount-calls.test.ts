@@ -7,7 +7,7 @@ import { gunzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
 import { readVector } from '../support/vectors.ts';
-import { addon } from './ingest-support.ts';
+import { addon } from './ingest-rows.ts';
 import { mountTmpfs } from './small-file-systems.ts';
 
 const MOUNT_ATTR_RDONLY = 1;

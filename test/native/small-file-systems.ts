@@ -6,7 +6,7 @@ import { gunzipSync } from 'node:zlib';
 import { runChecked } from '../support/run-command.ts';
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
 import { readVector } from '../support/vectors.ts';
-import { addon } from './ingest-support.ts';
+import { addon } from './ingest-rows.ts';
 
 export interface MountedFileSystem extends AsyncDisposable {
   /** Where it is mounted. */
