@@ -1,16 +1,13 @@
 /** The program as commander sees it: global options and commands. */
 
-import { readFileSync } from 'node:fs';
 import { UsageError } from '../errors.ts';
+import { readVersion } from '../version.ts';
 import { CliCommand, formatExamples, helpStyle } from './command.ts';
 import type { CliContext, GlobalFlags } from './context.ts';
 import { globalOptions } from './global-options.ts';
 import { loadAllCommands, loadCommand } from './registry.ts';
 
 export const PROGRAM_NAME = 'cfs-ostree';
-
-export const programVersion = (): string =>
-  JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
 
 const DESCRIPTION =
   `Pulls operating-system and application trees that are published as ostree commits into a composefs repository,
@@ -48,7 +45,7 @@ export function findCommand(program: CliCommand, name: string): CliCommand {
 function emptyProgram(): CliCommand {
   const program = new CliCommand(PROGRAM_NAME)
     .description(DESCRIPTION)
-    .version(programVersion(), '--version', 'print the version')
+    .version(readVersion(), '--version', 'print the version')
     .helpOption('-h, --help', 'describe the program or a command')
     .helpCommand(false) // ours also says when there is no such command
     .configureHelp(helpStyle)

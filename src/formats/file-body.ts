@@ -7,5 +7,8 @@ export type FileBody =
   | { form: 'archive'; bytes: Uint8Array }
   /** The same in pieces, for large ones. Whoever takes the body must read it to its end or call `return()`. */
   | { form: 'archive-chunks'; chunks: AsyncIterable<Uint8Array>; sizeHintBytes?: number }
-  /** A loose object on this machine, in the form that the repository mode keeps it. `xattrsPath`: bare-split-xattrs only. */
-  | { form: 'local'; path: string; mode: RepositoryMode; xattrsPath?: string };
+  /**
+   * A loose object on this machine, in the form that the repository mode keeps it. `xattrsPath`: bare-split-xattrs only.
+   * `ignoreXattrs`: what the file has was put there by somebody else (`core.disable-xattrs`).
+   */
+  | { form: 'local'; path: string; mode: RepositoryMode; xattrsPath?: string; ignoreXattrs?: boolean };

@@ -3,6 +3,7 @@
 import { DigestMismatchError, FormatError, MissingObjectError, NotFoundError, type Where } from '../errors.ts';
 import type { Hashing } from '../formats/codecs.ts';
 import { CommitMap } from '../formats/commit-map.ts';
+import { MAX_COMMIT_STREAM_BYTES } from '../formats/commit-map-builder.ts';
 import { type Checksum, type ObjectId, toHex } from '../formats/ids.ts';
 import { type Commit, parseCommit } from '../formats/ostree/commit.ts';
 import { type Dirmeta, parseDirmeta } from '../formats/ostree/dirmeta.ts';
@@ -17,9 +18,6 @@ import {
 import { nodeHashing, nodeZstd } from '../native.ts';
 import { commitStreamName, partialStreamName } from '../store/ostree-refs.ts';
 import type { Repository } from '../store/repository.ts';
-
-/** A commit stream's merged content; far above what 10 million objects need (splitstream limits, doc/formats/splitstream.md). */
-export const MAX_COMMIT_STREAM_BYTES = 4 * 1024 ** 3;
 
 export interface StoredFile {
   header: FileHeader;

@@ -103,6 +103,8 @@ class CommitPull {
   readonly #startBytes: number;
   /** The ref asked for at the source; none for a commit by checksum. */
   readonly #ref: string | undefined;
+  /** The same without the source's own name of a remote (`origin:main` is branch `main` of elsewhere). */
+  readonly #branch: string | undefined;
   readonly #localRef: string | undefined;
   readonly #wanted: string;
 
@@ -115,7 +117,8 @@ class CommitPull {
     this.#startBytes = source.bytesTransferred;
     this.#wanted = wanted;
     this.#ref = isChecksum(wanted) ? undefined : wanted;
-    this.#localRef = options.name ?? this.#ref;
+    this.#branch = this.#ref?.slice(this.#ref.indexOf(':') + 1);
+    this.#localRef = options.name ?? this.#branch;
   }
 
   async run(): Promise<PullResult> {
@@ -124,7 +127,7 @@ class CommitPull {
     const commitBytes = await this.#source.fetchMetadata(checksum, 'commit', this.#signal);
     verifyChecksum(commitBytes, checksum, where);
     const commit = parseCommit(commitBytes, where);
-    verifyBindings(commit, this.#ref, this.#source.collectionId, where);
+    verifyBindings(commit, this.#branch, this.#source.collectionId, where);
     const detached = await this.#source.fetchDetachedMetadata(checksum, this.#signal);
     if (detached !== undefined) parseDetachedMetadata(detached, { ...where, object: `${checksum}.commitmeta` });
 
@@ -146,8 +149,8 @@ class CommitPull {
   }
 
   async #resolve(): Promise<Checksum> {
-    if (this.#ref === undefined) return this.#wanted as Checksum;
-    validateRefName(this.#ref, { field: 'ref' });
+    if (this.#ref === undefined || this.#branch === undefined) return this.#wanted as Checksum;
+    validateRefName(this.#branch, { field: 'ref' });
     return this.#source.resolveRef(this.#ref, this.#signal);
   }
 

@@ -1,11 +1,11 @@
 /** GETs below one base URL over kept-alive connections: a pool for each server that redirects lead to. */
 
-import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { buildConnector, Pool } from 'undici';
 import { SourceError } from '../errors.ts';
 import type { FileBody } from '../formats/file-body.ts';
+import { readVersion } from '../version.ts';
 import { FileRequest, type WholeBodyOptions, WholeBodyRequest } from './http-body.ts';
 import type { HttpRequest } from './http-request.ts';
 import { LargeBodyGate } from './large-body-gate.ts';
@@ -43,7 +43,7 @@ export class HttpClient {
   readonly #connector: buildConnector.connector;
   readonly #pools = new Map<string, Pool>();
   readonly #sockets = new Set<Socket>();
-  readonly #headers = ['user-agent', `cfs-ostree/${packageVersion()}`, 'accept', '*/*', 'accept-encoding', 'identity'];
+  readonly #headers = ['user-agent', `cfs-ostree/${readVersion()}`, 'accept', '*/*', 'accept-encoding', 'identity'];
   readonly #requests = new Set<HttpRequest>();
   readonly #signals = new Map<AbortSignal, { requests: number; abort(): void }>();
   #isHttp2 = false;
@@ -170,9 +170,4 @@ export class HttpClient {
     await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()));
     for (const socket of this.#sockets) socket.destroy(new Error('closed'));
   }
-}
-
-function packageVersion(): string {
-  const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
-  return version;
 }

@@ -15,6 +15,8 @@ export interface LocalRepository {
   realPath: string;
   mode: RepositoryMode;
   collectionId?: string;
+  /** `core.disable-xattrs`: extended attributes of the files are not the objects'. */
+  disableXattrs: boolean;
 }
 
 /**
@@ -48,10 +50,10 @@ async function openOne(path: string): Promise<{ repository: LocalRepository; par
   const configPath = join(path, 'config');
   const bytes = await readIfThere(configPath, MAX_CONFIG_BYTES, { file: configPath });
   if (bytes === undefined) throw new RepositoryError('not an ostree repository: it has no config', { file: path });
-  const { mode, collectionId, parent } = parseRepoConfig(bytes, { file: configPath });
+  const { mode, collectionId, parent, disableXattrs } = parseRepoConfig(bytes, { file: configPath });
   // A relative parent is relative to the repository: the working directory, as in libostree, would mean another one each time.
   return {
-    repository: { path, realPath, mode, collectionId },
+    repository: { path, realPath, mode, collectionId, disableXattrs },
     parent: parent === undefined || parent === '' ? undefined : resolve(path, parent),
   };
 }

@@ -74,14 +74,14 @@ class LocalSource implements Source {
 
   async openFile(checksum: Checksum, signal?: AbortSignal): Promise<FileBody> {
     signal?.throwIfAborted();
-    for (const { path: root, mode } of this.#repositories) {
+    for (const { path: root, mode, disableXattrs } of this.#repositories) {
       const object = `${checksum}.${mode === 'archive' ? 'filez' : 'file'}`;
       const path = objectPath(root, object);
       const stats = await statIfThere(path, { file: root, object });
       if (stats === undefined) continue;
       requireKept(stats, mode, { file: root, object });
       this.bytesTransferred += stats.size;
-      if (mode !== 'bare-split-xattrs') return { form: 'local', path, mode };
+      if (mode !== 'bare-split-xattrs') return { form: 'local', path, mode, ignoreXattrs: disableXattrs };
       const xattrs = `${checksum}.file-xattrs-link`;
       const xattrsPath = objectPath(root, xattrs);
       const xattrsStats = await statIfThere(xattrsPath, { file: root, object: xattrs });

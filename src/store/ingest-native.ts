@@ -37,8 +37,8 @@ export class NativeIngest implements FileIngest {
   readonly #idBytes: number;
   readonly #link: LinkMode;
   readonly #archive = new Batcher<ArchiveItem>((items) => this.#sendArchive(items));
-  /** A source has one mode, so one batch has, too. */
-  readonly #local = new Map<RepositoryMode, Batcher<LocalItem>>();
+  /** A batch is read in one way: by repository mode, with or without extended attributes. */
+  readonly #local = new Map<string, Batcher<LocalItem>>();
   readonly #adopt = new Batcher<AdoptItem>((items) => this.#sendAdopt(items));
   #bytesWritten = 0;
 
@@ -63,10 +63,12 @@ export class NativeIngest implements FileIngest {
   add(checksum: Checksum, body: FileBody): Promise<IngestedFile> {
     if (body.form === 'archive-chunks') return this.#addChunks(checksum, body.chunks);
     if (body.form === 'archive') return this.#archive.add({ checksum, body }, body.bytes.length);
-    let batcher = this.#local.get(body.mode);
+    const { mode, ignoreXattrs = false } = body;
+    const way = `${mode} ${ignoreXattrs}`;
+    let batcher = this.#local.get(way);
     if (batcher === undefined) {
-      batcher = new Batcher((items) => this.#sendLocal(body.mode, items));
-      this.#local.set(body.mode, batcher);
+      batcher = new Batcher((items) => this.#sendLocal({ mode, ignoreXattrs }, items));
+      this.#local.set(way, batcher);
     }
     return batcher.add({ checksum, body }, 0);
   }
@@ -85,13 +87,17 @@ export class NativeIngest implements FileIngest {
     return items.map(({ checksum, body }, i) => this.#outcome(batch, i, checksum, body));
   }
 
-  async #sendLocal(mode: RepositoryMode, items: LocalItem[]): Promise<Outcome[]> {
+  async #sendLocal(
+    { mode, ignoreXattrs }: { mode: RepositoryMode; ignoreXattrs: boolean },
+    items: LocalItem[],
+  ): Promise<Outcome[]> {
     const batch = await this.#engine.local(
       items.map(({ body }) => body.path),
       concatChecksums(items),
       {
         mode,
         link: this.#link,
+        ignoreXattrs,
         ...(mode === 'bare-split-xattrs' ? { xattrsPaths: items.map(({ body }) => body.xattrsPath ?? '') } : {}),
       },
     );
