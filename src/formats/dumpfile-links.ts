@@ -1,4 +1,7 @@
-/** Hardlink lines of a dumpfile: resolved when all lines are known, since targets may come later and be links themselves. */
+/**
+ * Hardlink lines of a dumpfile: resolved when all lines are known, since targets may come later and be links
+ * themselves.
+ */
 
 import type { ByteString } from './byte-string.ts';
 import { byteStringToText } from './byte-string.ts';
@@ -113,7 +116,9 @@ export class DumpfileLinks {
   }
 }
 
-/** Whether a depth-first walk in byte order of the names meets `a` first: as if the slash came before every other byte. */
+/**
+ * Whether a depth-first walk in byte order of the names meets `a` first: as if the slash came before every other byte.
+ */
 function isBefore(a: ByteString, b: ByteString): boolean {
   const length = Math.min(a.length, b.length);
   for (let i = 0; i < length; i++) {

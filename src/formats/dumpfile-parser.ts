@@ -1,6 +1,6 @@
 /**
- * Reads the composefs dump text format: one line per entry, eleven fields and xattrs, the root first, parents before what
- * they contain (doc/formats/dumpfile.md).
+ * Reads the composefs dump text format: one line per entry, eleven fields and xattrs, the root first, parents before
+ * what they contain (doc/formats/dumpfile.md).
  */
 
 import { FormatError, LimitError, type Where } from '../errors.ts';

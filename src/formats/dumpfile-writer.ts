@@ -1,6 +1,7 @@
 /**
- * Writes the composefs dump text format in the form that every reader of it takes, as composefs-rs writes it: directory sizes
- * 0, short hardlink lines, xattrs by name. Paths are kept as found, and a digest is there only when it is known.
+ * Writes the composefs dump text format in the form that every reader of it takes, as composefs-rs writes it:
+ * directory sizes 0, short hardlink lines, xattrs by name. Paths are kept as found, and a digest is there only when it
+ * is known.
  */
 
 import { LimitError } from '../errors.ts';
@@ -127,7 +128,8 @@ function inodeLine(path: ByteString, inode: Inode, names: number): string {
       break;
   }
   if (inode.kind !== 'directory') nlink = inode.nlink ?? names;
-  const numbers = `${sizeBytes} ${modeOf(inode).toString(8)} ${nlink} ${uid} ${gid} ${rdev} ${mtimeSeconds}.${mtimeNanoseconds}`;
+  const mode = modeOf(inode).toString(8);
+  const numbers = `${sizeBytes} ${mode} ${nlink} ${uid} ${gid} ${rdev} ${mtimeSeconds}.${mtimeNanoseconds}`;
   const line = `${escapeText(path)} ${numbers} ${escapeOptional(payload)} ${escapeOptional(content)} ${digest ?? '-'}`;
   return `${line}${xattrFields(inode)}\n`;
 }

@@ -1,7 +1,8 @@
 /**
- * The tree behind `ostree.composefs.digest.v0`: how libostree turns a commit into a composefs image. Besides what is here:
- * version 0, every mtime 0, no content inline, an inode for every path; directories, owners, modes and xattrs as in the
- * commit. Source: libostree 2026.5, ostree-repo-composefs.c; doc/formats/erofs-image.md, "The digest in a commit".
+ * The tree behind `ostree.composefs.digest.v0`: how libostree turns a commit into a composefs image. Besides what is
+ * here: version 0, every mtime 0, no content inline, an inode for every path; directories, owners, modes and xattrs as
+ * in the commit. Source: libostree 2026.5, ostree-repo-composefs.c; doc/formats/erofs-image.md, "The digest in a
+ * commit".
  */
 
 import type { ByteString } from './byte-string.ts';
@@ -11,7 +12,10 @@ import type { Directory, ExternalFile, InlineFile, InodeMetadata } from './tree.
 /** Directories of the root that an image has even where the commit does not. */
 const ADDED_DIRECTORIES = ['usr', 'etc', 'boot', 'var', 'sysroot'] as readonly string[] as readonly ByteString[];
 
-/** Adds the directories that libostree adds; an existing entry of that name, of any type, is left alone. Changes `root`. */
+/**
+ * Adds the directories that libostree adds; an existing entry of that name, of any type, is left alone. Changes
+ * `root`.
+ */
 export function addLibostreeDirectories(root: Directory): void {
   for (const name of ADDED_DIRECTORIES) {
     if (root.entries.has(name)) continue;

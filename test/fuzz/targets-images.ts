@@ -72,7 +72,10 @@ function requireStable(root: Directory, version: ErofsVersion): void {
 }
 const dumpOf = (root: Directory): Uint8Array => new Uint8Array(Buffer.concat([...serializeDumpfile(root)]));
 
-/** Some trees can be read and not be written: with digests of two algorithms, more xattrs than we write, bodies that version 2 cannot name. */
+/**
+ * Some trees can be read and not be written: with digests of two algorithms, more xattrs than we write, bodies that
+ * version 2 cannot name.
+ */
 const isUnwritable = (error: unknown): boolean =>
   error instanceof LimitError ||
   (error instanceof FormatError && (error.where.field === 'digest' || error.where.field === 'payload'));

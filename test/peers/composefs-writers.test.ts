@@ -53,7 +53,9 @@ describeWithPeers('mkcomposefs', ['mkcomposefs'], () => {
   );
 });
 
-/** It counts replaced whiteout marks against the room for xattrs, and takes no more than 65535 bytes of them as text. */
+/**
+ * It counts replaced whiteout marks against the room for xattrs, and takes no more than 65535 bytes of them as text.
+ */
 function isKnownRefusal(stderr: string, dump: Uint8Array): boolean {
   const text = Buffer.from(dump).toString('latin1');
   const hasMarks = /overlay\.(whiteouts?|opaque)=/.test(text);
@@ -81,7 +83,10 @@ describeWithPeers('composefs-info', ['composefs-info'], () => {
   );
 });
 
-/** It takes such names for marks of its own wherever they are, and drops the last xattr of an inode when name and value are empty. */
+/**
+ * It takes such names for marks of its own wherever they are, and drops the last xattr of an inode when name and value
+ * are empty.
+ */
 function withoutOverlayXattrs(root: Directory): Directory {
   const left = [root];
   for (const directory of left) {

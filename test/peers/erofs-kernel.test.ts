@@ -115,7 +115,10 @@ async function requireSame(bytes: Uint8Array): Promise<number> {
 
 const hasErofs = async (): Promise<boolean> => (await readFile('/proc/filesystems', 'utf8')).includes('erofs');
 
-/** Bodies beyond what the kernel takes for a file size, ids that stand for none, ACLs and capabilities that are none: not for a mount. */
+/**
+ * Bodies beyond what the kernel takes for a file size, ids that stand for none, ACLs and capabilities that are none:
+ * not for a mount.
+ */
 const MAX_FILE_BYTES = 2 ** 50;
 const MAX_ID = 2 ** 32 - 2;
 

@@ -1,4 +1,7 @@
-/** Random file trees for property tests: every kind of inode, shared xattrs, hard links, and sizes around the limits of blocks. */
+/**
+ * Random file trees for property tests: every kind of inode, shared xattrs, hard links, and sizes around the limits of
+ * blocks.
+ */
 
 import fc from 'fast-check';
 import { type ByteString, byteStringFromBytes } from '../../src/formats/byte-string.ts';
@@ -165,7 +168,9 @@ type Step =
   /** Many small files. */
   | { what: 'crowd'; count: number };
 
-/** Builds in steps, so that a failing tree shrinks well; each goes into one of the directories that are there by then. */
+/**
+ * Builds in steps, so that a failing tree shrinks well; each goes into one of the directories that are there by then.
+ */
 export function treeArbitrary(limits: TreeLimits): fc.Arbitrary<Directory> {
   const step: fc.Arbitrary<Step> = fc.oneof(
     { weight: 3, arbitrary: fc.record({ what: fc.constant('directory' as const), metadata: metadataArbitrary }) },

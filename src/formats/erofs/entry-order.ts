@@ -1,6 +1,6 @@
 /**
- * Version 0/1 images keep inodes in the order in which a breadth-first walk meets their own entries. Reading that order back
- * tells which of several entries of one inode is its own.
+ * Version 0/1 images keep inodes in the order in which a breadth-first walk meets their own entries. Reading that
+ * order back tells which of several entries of one inode is its own.
  */
 
 import type { ByteString } from '../byte-string.ts';

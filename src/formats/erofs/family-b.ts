@@ -1,6 +1,6 @@
 /**
- * Images of version 2, byte for byte as composefs-rs 0.9 writes them: extended inodes in depth-first order, whiteouts as they
- * are, no stubs. Rules: doc/formats/erofs-image.md, "Version 2".
+ * Images of version 2, byte for byte as composefs-rs 0.9 writes them: extended inodes in depth-first order, whiteouts
+ * as they are, no stubs. Rules: doc/formats/erofs-image.md, "Version 2".
  */
 
 import { LimitError } from '../../errors.ts';
@@ -73,7 +73,10 @@ function listXattrs(planned: PlannedInode, algorithm: Algorithm, table: XattrTab
   if (pairs.length > 0) planned.xattrs = pairs;
 }
 
-/** The object with an external file's body; version 2 names it by its digest, or by the end of its path where it has none. */
+/**
+ * The object with an external file's body; version 2 names it by its digest, or by the end of its path where it has
+ * none.
+ */
 const objectOf = ({ digest, payload }: ExternalFile, algorithm: Algorithm): ObjectId | undefined =>
   digest ?? (payload === undefined ? undefined : objectOfPath(payload, algorithm));
 

@@ -1,7 +1,6 @@
-/** Inodes, their xattrs and their data, each checked before it is believed. */
+/** Inodes and their data, each checked before it is believed. */
 
 import { FormatError, LimitError, type Where } from '../../errors.ts';
-import { type ByteString, byteStringFromBytes } from '../byte-string.ts';
 import type { Inode, Xattr } from '../tree.ts';
 import {
   BLOCK_BYTES,
@@ -11,13 +10,9 @@ import {
   Layout,
   MAX_CHUNK_FORMAT,
   SLOT_BYTES,
-  XATTR_ENTRY_BYTES,
   XATTR_HEADER_BYTES,
-  XATTR_PREFIXES,
-  xattrEntryBytes,
 } from './layout.ts';
 import {
-  MAX_EXPANDED_XATTR_BYTES,
   MAX_EXTERNAL_BYTES,
   MAX_INLINE_BYTES,
   MAX_INLINE_BYTES_V2,
@@ -25,7 +20,7 @@ import {
   MAX_TARGET_BYTES_V2,
 } from './limits.ts';
 import type { ImageHeader } from './superblock-reader.ts';
-import { filterBit } from './xattrs.ts';
+import { XattrReader } from './xattr-reader.ts';
 
 export interface ImageInode {
   nid: number;
@@ -48,17 +43,6 @@ export interface ImageInode {
   tailOffset: number;
 }
 
-interface StoredName {
-  name: ByteString;
-  filterBit: number;
-}
-
-interface StoredXattr {
-  xattr: Xattr;
-  filterBit: number;
-  entryBytes: number;
-}
-
 const KINDS: Record<number, ImageInode['kind']> = {
   1: 'fifo',
   2: 'character',
@@ -74,22 +58,17 @@ export class InodeReader {
   readonly header: ImageHeader;
   readonly #where: Where;
   readonly #view: DataView;
-  /** By offset: many inodes share one. */
-  readonly #shared = new Map<number, StoredXattr>();
-  /** By prefix index, then suffix: few names, many uses. */
-  readonly #names: Array<Map<ByteString, StoredName>> = XATTR_PREFIXES.map(() => new Map());
+  readonly #xattrs: XattrReader;
   /** Parts of an image do not overlap; so all inodes and their data, read once each, are no longer than the image. */
   #bytesLeft: number;
-  #sharedBytesLeft: number;
-  #expandedXattrBytes = 0;
 
   constructor(bytes: Uint8Array, header: ImageHeader, where: Where) {
     this.bytes = bytes;
     this.header = header;
     this.#where = where;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#xattrs = new XattrReader(bytes, header, where);
     this.#bytesLeft = bytes.length;
-    this.#sharedBytesLeft = bytes.length;
   }
 
   fail(field: string, offset: number, problem: string): never {
@@ -138,14 +117,14 @@ export class InodeReader {
     if (inode.mtimeNanoseconds >= 1e9)
       this.fail('inode.mtime_nsec', offset + 40, `${inode.mtimeNanoseconds} is not below 10^9`);
     this.#take(headerBytes + xattrBytes + this.#dataBytes(inode), inode);
-    if (xattrBytes > 0) inode.xattrs = this.#xattrs(offset + headerBytes, tailOffset);
+    if (xattrBytes > 0) inode.xattrs = this.#xattrs.read(offset + headerBytes, tailOffset);
     return inode;
   }
 
   #size(offset: number): number {
-    const size = this.#view.getUint32(offset + 4, true) * 2 ** 32 + this.#view.getUint32(offset, true);
-    if (size > MAX_EXTERNAL_BYTES) this.fail('inode.size', offset, `${size} bytes are implausible`);
-    return size;
+    const size = this.#view.getBigUint64(offset, true); // not every number above 2^53 is a double
+    if (size > MAX_EXTERNAL_BYTES) this.fail('inode.size', offset, `${size} bytes, ${MAX_EXTERNAL_BYTES} are allowed`);
+    return Number(size);
   }
 
   /** Checks size and layout. @returns bytes of blocks and tail */
@@ -208,94 +187,7 @@ export class InodeReader {
     this.#bytesLeft -= bytes;
     if (this.#bytesLeft < 0) this.fail('inode', offset, 'overlaps other inodes');
   }
-
-  #xattrs(start: number, end: number): Xattr[] {
-    const view = this.#view;
-    const filter = view.getUint32(start, true);
-    const sharedCount = view.getUint8(start + 4);
-    const entriesAt = start + XATTR_HEADER_BYTES + 4 * sharedCount;
-    if (entriesAt > end)
-      this.fail('xattr.h_shared_count', start + 4, `${sharedCount} references do not fit into the xattr area`);
-    const xattrs: Xattr[] = [];
-    let names = 0;
-    for (let at = entriesAt; at < end; ) {
-      const stored = this.#entry(at, end);
-      xattrs.push(stored.xattr);
-      names |= stored.filterBit;
-      at += stored.entryBytes;
-    }
-    for (let at = start + XATTR_HEADER_BYTES; at < entriesAt; at += 4) {
-      const stored = this.#sharedEntry(this.header.xattrsOffset + 4 * view.getUint32(at, true), at);
-      xattrs.push(stored.xattr);
-      names |= stored.filterBit;
-    }
-    if (this.header.hasXattrFilter && filter !== ~names >>> 0)
-      this.fail('xattr.h_name_filter', start, `0x${filter.toString(16)} hides xattrs or promises others`);
-    this.#checkNames(xattrs, start);
-    return xattrs;
-  }
-
-  #checkNames(xattrs: Xattr[], offset: number): void {
-    const seen = new Set<ByteString>();
-    for (const { name, value } of xattrs) {
-      if (seen.has(name)) this.fail('xattr.name', offset, `${JSON.stringify(name)} is there twice`);
-      seen.add(name);
-      this.#expandedXattrBytes += name.length + value.length;
-    }
-    if (this.#expandedXattrBytes > MAX_EXPANDED_XATTR_BYTES)
-      throw new LimitError(`the xattrs stand for more than ${MAX_EXPANDED_XATTR_BYTES} bytes`, {
-        ...this.#where,
-        field: 'xattr',
-        offset,
-      });
-  }
-
-  #sharedEntry(at: number, referenceAt: number): StoredXattr {
-    const known = this.#shared.get(at);
-    if (known !== undefined) return known;
-    if (at + XATTR_ENTRY_BYTES > this.bytes.length)
-      this.fail('xattr.shared', referenceAt, 'the shared xattr lies outside the image');
-    const stored = this.#entry(at, this.bytes.length);
-    this.#sharedBytesLeft -= stored.entryBytes;
-    if (this.#sharedBytesLeft < 0) this.fail('xattr.shared', referenceAt, 'shared xattrs overlap');
-    this.#shared.set(at, stored);
-    return stored;
-  }
-
-  #entry(at: number, end: number): StoredXattr {
-    const view = this.#view;
-    if (at + XATTR_ENTRY_BYTES > end) this.fail('xattr', at, 'an entry does not fit into the xattr area');
-    const suffixBytes = view.getUint8(at);
-    const prefixIndex = view.getUint8(at + 1);
-    const valueBytes = view.getUint16(at + 2, true);
-    const prefix =
-      XATTR_PREFIXES[prefixIndex] ?? this.fail('xattr.e_name_index', at + 1, `unknown prefix ${prefixIndex}`);
-    const entryBytes = xattrEntryBytes(suffixBytes, valueBytes);
-    if (at + entryBytes > end)
-      this.fail('xattr', at, `an entry of ${entryBytes} bytes does not fit into the xattr area`);
-    const valueAt = at + XATTR_ENTRY_BYTES + suffixBytes;
-    const suffix = byteStringFromBytes(this.bytes.subarray(at + XATTR_ENTRY_BYTES, valueAt));
-    let stored = this.#names[prefixIndex].get(suffix);
-    if (stored === undefined) {
-      stored = { name: (prefix + suffix) as ByteString, filterBit: filterBit(prefixIndex, suffix) };
-      this.#checkName(stored.name, prefixIndex, at);
-      this.#names[prefixIndex].set(suffix, stored);
-    }
-    const value = this.bytes.subarray(valueAt, valueAt + valueBytes);
-    return { xattr: { name: stored.name, value }, filterBit: stored.filterBit, entryBytes };
-  }
-
-  #checkName(name: ByteString, prefixIndex: number, at: number): void {
-    if (name === '' || name === '\0') this.fail('xattr.e_name_len', at, 'an xattr without a name');
-    // composefs-rs keeps the NUL that ends a name inside ostree objects; it is kept here too
-    if (name.slice(0, -1).includes('\0')) this.fail('xattr.name', at + XATTR_ENTRY_BYTES, 'contains a NUL');
-    const isUnderPrefix = XATTR_PREFIXES.some((prefix, index) => MUST_BE_CUT.has(index) && name.startsWith(prefix));
-    if (prefixIndex === 0 && isUnderPrefix)
-      this.fail('xattr.e_name_index', at + 1, `${JSON.stringify(name)} must be stored by its prefix`);
-  }
 }
-/** Prefixes that every writer cuts off; under a whole name the kernel would not find such an xattr. */
-const MUST_BE_CUT = new Set([1, 2, 3, 4, 6]);
 const NO_XATTRS: Xattr[] = [];
 
 /** How a flat inode's data is divided. */

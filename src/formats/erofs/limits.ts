@@ -22,7 +22,9 @@ export const MAX_EXTERNAL_BYTES = 2 ** 53;
 export const MAX_XATTR_NAME_BYTES = 255;
 /** Bytes of an xattr value: the field has 16 bits. */
 export const MAX_XATTR_VALUE_BYTES = 65535;
-/** 12 + Σ (7 + name + value) of the xattrs given for one inode of a dumpfile or a version 0/1 image: as libcomposefs. */
+/**
+ * 12 + Σ (7 + name + value) of the xattrs given for one inode of a dumpfile or a version 0/1 image: as libcomposefs.
+ */
 export const MAX_XATTRS_BYTES = 32767;
 /** 4-byte units of an inode's xattr area as stored (16-bit field). */
 export const MAX_XATTR_ICOUNT = 65535;
@@ -33,7 +35,7 @@ export const MAX_SHARED_REFERENCES_V2 = 255;
 /** uid, gid, link count and device number have 32 bits. */
 export const MAX_U32 = 2 ** 32 - 1;
 /**
- * Bytes of xattr names and values that one image may stand for in total, shared ones counted at every inode that has them:
- * they are decoded once, but whoever prints the tree writes them out every time.
+ * Bytes of xattr names and values that one image may stand for in total, shared ones counted at every inode that has
+ * them: they are decoded once, but whoever prints the tree writes them out every time.
  */
 export const MAX_EXPANDED_XATTR_BYTES = 2 ** 32;

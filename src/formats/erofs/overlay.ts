@@ -1,6 +1,6 @@
 /**
- * The overlayfs xattrs of a composefs image: where a file's body is and which fs-verity digest it must have, whiteouts, and
- * how a user's own `trusted.overlay.*` names are kept apart from those.
+ * The overlayfs xattrs of a composefs image: where a file's body is and which fs-verity digest it must have,
+ * whiteouts, and how a user's own `trusted.overlay.*` names are kept apart from those.
  */
 
 import type { ByteString } from '../byte-string.ts';

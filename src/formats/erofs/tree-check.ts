@@ -57,7 +57,7 @@ export function xattrsProblem(xattrs: readonly Xattr[], limitsTotal: boolean): T
   const seen = new Set<ByteString>();
   for (const { name, value } of xattrs) {
     if (name === '') return { field: 'xattr name', problem: 'is empty' };
-    // composefs-rs keeps the NUL that ends a name inside ostree objects; such an image is to be read and written as it is
+    // composefs-rs keeps the NUL that ends a name in ostree objects; such images are read and written as they are
     if (name.slice(0, -1).includes('\0') || name === '\0') return { field: 'xattr name', problem: 'contains a NUL' };
     if (name.length > MAX_XATTR_NAME_BYTES) return tooLong('xattr name', name.length, MAX_XATTR_NAME_BYTES);
     if (value.length > MAX_XATTR_VALUE_BYTES) return tooLong('xattr value', value.length, MAX_XATTR_VALUE_BYTES);

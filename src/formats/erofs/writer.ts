@@ -18,7 +18,7 @@ export function serializeErofs(root: Directory, options: ErofsOptions): Uint8Arr
 /** The lowest of versions 0 and 1 that fits, as mkcomposefs and libostree choose: 1 for a tree with whiteouts. */
 export function chooseErofsVersion(root: Directory): 0 | 1 {
   const left: Directory[] = [root];
-  const seen = new Set<Directory>(left); // serializeErofs refuses directories with two names; here they must not make us loop
+  const seen = new Set<Directory>(left); // directories with two names are refused later, and must not make us loop
   for (let directory = left.pop(); directory !== undefined; directory = left.pop()) {
     for (const inode of directory.entries.values()) {
       if (isWhiteout(inode)) return 1;

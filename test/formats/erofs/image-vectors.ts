@@ -1,4 +1,6 @@
-/** The images of the composefs C tools: dumpfiles, what mkcomposefs makes of them, what composefs-info says about that. */
+/**
+ * The images of the composefs C tools: dumpfiles, what mkcomposefs makes of them, what composefs-info says about that.
+ */
 
 import { gunzipSync } from 'node:zlib';
 import { readVector, readVectorJson } from '../../support/vectors.ts';

@@ -1,6 +1,6 @@
 /**
- * The text that composefs-info prints for an image, made independently of our own dumpfile writer: directory sizes, stored link
- * counts and the order of xattrs are those of the image.
+ * The text that composefs-info prints for an image, made independently of our own dumpfile writer: directory sizes,
+ * stored link counts and the order of xattrs are those of the image.
  */
 
 import { type ByteString, byteStringFromBytes } from '../../../src/formats/byte-string.ts';

@@ -1,4 +1,7 @@
-/** What no image can hold is refused before anything is written, and what claims to be more than the image has, before it is read. */
+/**
+ * What no image can hold is refused before anything is written, and what claims to be more than the image has, before
+ * it is read.
+ */
 
 import { describe, expect, test } from 'vitest';
 import { FormatError, LimitError } from '../../../src/errors.ts';
