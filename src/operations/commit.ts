@@ -33,6 +33,7 @@ import { appendToSideIndex } from '../store/side-index.ts';
 import { CommitObjects, findCommit } from './commit-reader.ts';
 import { storeCommitMap } from './commit-stream.ts';
 import { computeComposefsDigest } from './composefs-digest.ts';
+import { forEachConcurrently } from './concurrently.ts';
 import { findRef, resolveCommit } from './resolve-name.ts';
 import {
   type CommitModifier,
@@ -148,25 +149,16 @@ class ContentCommitter {
       threads: jobs,
       alsoSha256: generateComposefsMetadata && this.#repo.algorithm !== 'sha256',
     });
-    let next = 0;
-    let failed = false;
-    const worker = async () => {
-      while (next < files.length && !failed) {
-        signal?.throwIfAborted();
-        const file = files[next++];
-        this.checksums.set(file, await this.#addInode(ingest, file));
-        progress.update({ phase: 'files', done: this.checksums.size, total: files.length, bytesDone: this.sizeBytes });
-      }
-    };
-    const outcomes = await Promise.allSettled(
-      Array.from({ length: IN_FLIGHT }, () =>
-        worker().catch((error: unknown) => {
-          failed = true;
-          throw error;
-        }),
-      ),
-    );
-    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+    await forEachConcurrently(files, IN_FLIGHT, async (file) => {
+      signal?.throwIfAborted();
+      this.checksums.set(file, await this.#addInode(ingest, file));
+      progress.update({
+        phase: 'files',
+        done: this.checksums.size,
+        total: files.length,
+        bytesDone: this.sizeBytes,
+      });
+    });
   }
 
   /** Hard links on disk are read once. */

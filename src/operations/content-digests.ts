@@ -7,6 +7,7 @@ import { native } from '../native.ts';
 import type { Repository } from '../store/repository.ts';
 import { openSideIndex } from '../store/side-index.ts';
 import type { StoredCommit } from './commit-reader.ts';
+import { forEachConcurrently } from './concurrently.ts';
 
 /** Files hashed at the same time: enough for all cores to stay busy. */
 const IN_FLIGHT = 32;
@@ -29,15 +30,10 @@ export async function contentDigests(
       digests.set(checksum, objectIdFromBytes(known.sha256Digest));
     else missing.push({ checksum, object });
   }
-  let next = 0;
-  const worker = async () => {
-    while (next < missing.length) {
-      signal?.throwIfAborted();
-      const { checksum, object } = missing[next++];
-      digests.set(checksum, objectIdFromBytes(await hashFile(repo.objects.path(object))));
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(IN_FLIGHT, missing.length) }, worker));
+  await forEachConcurrently(missing, IN_FLIGHT, async ({ checksum, object }) => {
+    signal?.throwIfAborted();
+    digests.set(checksum, objectIdFromBytes(await hashFile(repo.objects.path(object))));
+  });
   return digests;
 }
 

@@ -1,17 +1,16 @@
 /** Gives commits away as an ostree repository that any ostree client can read. */
 
-import type { RepositoryMode } from '../formats/file-body.ts';
 import type { Checksum } from '../formats/ids.ts';
 import { native } from '../native.ts';
 import { type Progress, silentProgress } from '../progress.ts';
 import type { Repository } from '../store/repository.ts';
 import { openCommit, type StoredCommit } from './commit-reader.ts';
 import { readDetachedMetadata } from './commit-stream.ts';
+import { forEachConcurrently } from './concurrently.ts';
+import type { ExportMode } from './ostree-file-stager.ts';
 import { OstreeWriter } from './ostree-writer.ts';
 import { resolveCommit } from './resolve-name.ts';
 import { measureTree } from './tree-shape.ts';
-
-export type ExportMode = Exclude<RepositoryMode, 'bare-split-xattrs'>;
 
 export interface ExportOptions {
   /** Default: the mode of the repository that is there, else `archive`. */
@@ -70,26 +69,13 @@ async function exportCommit(
   progress: Progress,
 ): Promise<void> {
   const jobs = collectObjects(stored);
-  let next = 0;
-  let failed = false;
-  const worker = async () => {
-    while (next < jobs.length && !failed) {
-      signal?.throwIfAborted();
-      const { type, checksum } = jobs[next++];
-      if (type === 'file') await writer.stageFile(checksum, stored.file(checksum), (id) => repo.objects.path(id));
-      else await writer.stageMetadata(checksum, type, stored.metadataBytes(checksum, type));
-      progress.update({ phase: 'export', done: next, total: jobs.length, bytesDone: writer.bytesWritten });
-    }
-  };
-  const outcomes = await Promise.allSettled(
-    Array.from({ length: IN_FLIGHT }, () =>
-      worker().catch((error: unknown) => {
-        failed = true;
-        throw error;
-      }),
-    ),
-  );
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  let done = 0;
+  await forEachConcurrently(jobs, IN_FLIGHT, async ({ type, checksum }) => {
+    signal?.throwIfAborted();
+    if (type === 'file') await writer.stageFile(checksum, stored.file(checksum), (id) => repo.objects.path(id));
+    else await writer.stageMetadata(checksum, type, stored.metadataBytes(checksum, type));
+    progress.update({ phase: 'export', done: ++done, total: jobs.length, bytesDone: writer.bytesWritten });
+  });
 }
 
 /** Every object that the commit reaches, once; the commit itself last. */

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { createDeflateRaw, deflateRaw } from 'node:zlib';
 import { AddonNeededError, DigestMismatchError, FormatError } from '../errors.ts';
 import { byteStringToBytes } from '../formats/byte-string.ts';
+import type { RepositoryMode } from '../formats/file-body.ts';
 import type { Checksum, ObjectId } from '../formats/ids.ts';
 import {
   type FileHeader,
@@ -17,7 +18,9 @@ import {
 } from '../formats/ostree/file-header.ts';
 import type { NativeAddon } from '../native.ts';
 import type { StoredFile } from './commit-reader.ts';
-import type { ExportMode } from './export.ts';
+
+/** Modes that we write. */
+export type ExportMode = Exclude<RepositoryMode, 'bare-split-xattrs'>;
 
 export interface FileStager {
   suffix: 'file' | 'filez';

@@ -24,8 +24,7 @@ import { validateRefName } from '../formats/ostree/refs.ts';
 import { parseRepoConfig } from '../formats/ostree/repo-config.ts';
 import type { NativeAddon } from '../native.ts';
 import type { StoredFile } from './commit-reader.ts';
-import type { ExportMode } from './export.ts';
-import { type FileStager, openFileStager } from './ostree-file-stager.ts';
+import { type ExportMode, type FileStager, openFileStager } from './ostree-file-stager.ts';
 
 const MODE_IN_CONFIG: Record<ExportMode, string> = {
   archive: 'archive-z2',

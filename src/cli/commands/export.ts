@@ -1,5 +1,6 @@
 import { UsageError } from '../../errors.ts';
-import type { ExportMode, ExportReport } from '../../operations/export.ts';
+import type { ExportReport } from '../../operations/export.ts';
+import type { ExportMode } from '../../operations/ostree-file-stager.ts';
 import { choiceOption, newCommand } from '../command.ts';
 import type { CliContext } from '../context.ts';
 import { formatBytes, formatNumberOf } from '../format-size.ts';
