@@ -69,7 +69,8 @@ export class Store {
 
   /** Findings that are errors; without any the repository is sound. */
   async problems(): Promise<string[]> {
-    const { stdout } = await runCli(['fsck', '--json', '--repo', this.path]);
+    const { exitCode, stdout, stderr } = await runCli(['fsck', '--json', '--repo', this.path]);
+    if (exitCode !== 0 && exitCode !== 3) throw new Error(`fsck: exit status ${exitCode}\n${stderr}`);
     const { findings } = JSON.parse(stdout) as FsckReport;
     return findings.filter(({ severity }) => severity === 'error').map(({ kind, subject }) => `${kind} ${subject}`);
   }
