@@ -1,10 +1,9 @@
 /** Recomputing `ostree.composefs.digest.v0`: proof of a whole tree, owners, modes, xattrs and content, from one signed value. */
 
 import { UntrustedError } from '../errors.ts';
-import type { ByteString } from '../formats/byte-string.ts';
 import { serializeErofs } from '../formats/erofs/writer.ts';
 import { type Checksum, type ObjectId, objectIdFromBytes, toHex } from '../formats/ids.ts';
-import { addLibostreeDirectories } from '../formats/libostree-tree.ts';
+import { addLibostreeDirectories, libostreeFile } from '../formats/libostree-tree.ts';
 import { composefsDigest } from '../formats/ostree/commit.ts';
 import { nodeHashing } from '../native.ts';
 import type { CommitObjects } from './commit-reader.ts';
@@ -25,19 +24,13 @@ export function computeComposefsDigest(
   let complete = true;
   const makeLeaf: LeafMaker = (checksum, file) => {
     const leaf = composefsLeaf(checksum, file);
-    if (leaf.kind !== 'external' && (leaf.kind !== 'file' || leaf.content.length === 0)) return leaf;
+    if (leaf.kind !== 'external' && leaf.kind !== 'file') return leaf;
     const digest =
       leaf.kind === 'file'
         ? objectIdFromBytes(nodeHashing.fsVerity('sha256', leaf.content))
         : contentDigest(checksum, leaf.digest as ObjectId);
     if (digest === undefined) complete = false;
-    const { permissions, uid, gid, mtimeSeconds, mtimeNanoseconds, xattrs } = leaf;
-    return {
-      ...{ kind: 'external', permissions, uid, gid, mtimeSeconds, mtimeNanoseconds, xattrs },
-      sizeBytes: file.sizeBytes,
-      payload: `${checksum.slice(0, 2)}/${checksum.slice(2)}.file` as ByteString,
-      digest,
-    };
+    return libostreeFile(leaf, { checksum, sizeBytes: file.sizeBytes, digest });
   };
   const root = treeOfCommit(objects, roots, makeLeaf, 'separate-inodes');
   if (!complete) return undefined;

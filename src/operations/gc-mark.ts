@@ -6,6 +6,7 @@
 import { CfsError, ExitCode, FormatError, MissingObjectError } from '../errors.ts';
 import { CommitMap } from '../formats/commit-map.ts';
 import { MAX_COMMIT_STREAM_BYTES } from '../formats/commit-map-builder.ts';
+import { MAX_IMAGE_BYTES } from '../formats/erofs/limits.ts';
 import { ErofsImage } from '../formats/erofs/reader.ts';
 import { type Checksum, digestBytes, type ObjectId } from '../formats/ids.ts';
 import {
@@ -21,7 +22,6 @@ import { commitStreamName, parseStreamName } from '../store/ostree-refs.ts';
 import type { Repository } from '../store/repository.ts';
 import { CommitObjects } from './commit-reader.ts';
 import { type ObjectKind, peekObjectKind } from './object-kind.ts';
-import { MAX_IMAGE_BYTES } from './resolve-tree.ts';
 
 const LIVE = 1;
 

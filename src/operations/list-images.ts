@@ -1,6 +1,7 @@
 /** What images there are, and what an image needs. */
 
 import type { ByteString } from '../formats/byte-string.ts';
+import { MAX_IMAGE_BYTES } from '../formats/erofs/limits.ts';
 import { ErofsImage } from '../formats/erofs/reader.ts';
 import type { Algorithm, Checksum, ObjectId } from '../formats/ids.ts';
 import { isObjectId } from '../formats/ids.ts';

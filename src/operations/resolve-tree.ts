@@ -3,6 +3,7 @@
 import { open } from 'node:fs/promises';
 import { LimitError, NotFoundError, SourceError, type Where } from '../errors.ts';
 import { parseDumpfile } from '../formats/dumpfile.ts';
+import { MAX_IMAGE_BYTES } from '../formats/erofs/limits.ts';
 import { ErofsImage, isErofsImage } from '../formats/erofs/reader.ts';
 import { type Checksum, isObjectId, type ObjectId } from '../formats/ids.ts';
 import type { Directory } from '../formats/tree.ts';
@@ -11,9 +12,6 @@ import { openCommit, type StoredCommit } from './commit-reader.ts';
 import { treeOfCommit } from './commit-tree.ts';
 import { resolveCommit } from './resolve-name.ts';
 import { measureTree } from './tree-shape.ts';
-
-/** Images and dumpfiles are read whole. 10 million entries take less (doc/formats/erofs-image.md). */
-export const MAX_IMAGE_BYTES = 4 * 1024 ** 3 - 1;
 
 export const FILE_PREFIX = 'file:';
 
