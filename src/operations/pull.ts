@@ -193,6 +193,7 @@ class CommitPull {
           link: this.#options.link,
           threads: this.#options.jobs,
           alsoSha256: wantsDigest && repo.algorithm !== 'sha256',
+          source: this.#source,
         });
     const fetch = new TreeFetch({
       source: this.#source,

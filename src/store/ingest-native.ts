@@ -1,13 +1,13 @@
 /** Batches file objects for the addon's ingest threads. */
 
 import { mkdirSync } from 'node:fs';
-import { explainWriteError } from '../errors.ts';
+import { explainWriteError, type Where } from '../errors.ts';
 import type { FileBody, RepositoryMode } from '../formats/file-body.ts';
 import { type Checksum, checksumFromBytes, digestBytes, idToBytes } from '../formats/ids.ts';
 import { type FileHeader, serializeContentHeader } from '../formats/ostree/file-header.ts';
 import { type IngestBatch, IngestHow, IngestStatus, type NativeAddon } from '../native.ts';
 import type { AdoptedFile, FileIngest, IngestedFile, IngestOptions, LinkMode } from './ingest.ts';
-import { refusalError } from './ingest-errors.ts';
+import { type Refused, refusalError } from './ingest-errors.ts';
 import type { Repository } from './repository.ts';
 
 /** From 16 objects a call on, little more is gained by larger batches. */
@@ -36,16 +36,22 @@ export class NativeIngest implements FileIngest {
   readonly #objectsRoot: string;
   readonly #idBytes: number;
   readonly #link: LinkMode;
+  readonly #where: Where;
   readonly #archive = new Batcher<ArchiveItem>((items) => this.#sendArchive(items));
   /** A batch is read in one way: by repository mode, with or without extended attributes. */
   readonly #local = new Map<string, Batcher<LocalItem>>();
   readonly #adopt = new Batcher<AdoptItem>((items) => this.#sendAdopt(items));
   #bytesWritten = 0;
 
-  constructor(native: NativeAddon, repo: Repository, { link = 'none', alsoSha256 = false, threads }: IngestOptions) {
+  constructor(
+    native: NativeAddon,
+    repo: Repository,
+    { link = 'none', alsoSha256 = false, threads, source }: IngestOptions,
+  ) {
     this.#objectsRoot = repo.objects.root;
     this.#idBytes = digestBytes(repo.algorithm);
     this.#link = link;
+    this.#where = source === undefined ? {} : { file: source.url };
     createObjectsDirectory(repo.objects.root);
     this.#engine = new native.Ingest({
       objectsPath: repo.objects.root,
@@ -84,7 +90,7 @@ export class NativeIngest implements FileIngest {
   async #sendArchive(items: ArchiveItem[]): Promise<Outcome[]> {
     const bodies = items.map(({ body }) => body.bytes);
     const batch = await this.#engine.archive(bodies, concatChecksums(items));
-    return items.map(({ checksum, body }, i) => this.#outcome(batch, i, checksum, body));
+    return items.map(({ checksum, body }, i) => this.#outcome(batch, i, { checksum, body }));
   }
 
   async #sendLocal(
@@ -101,7 +107,7 @@ export class NativeIngest implements FileIngest {
         ...(mode === 'bare-split-xattrs' ? { xattrsPaths: items.map(({ body }) => body.xattrsPath ?? '') } : {}),
       },
     );
-    return items.map(({ checksum, body }, i) => this.#outcome(batch, i, checksum, body));
+    return items.map(({ checksum, body }, i) => this.#outcome(batch, i, { checksum, body }));
   }
 
   async #sendAdopt(items: AdoptItem[]): Promise<Outcome[]> {
@@ -112,16 +118,24 @@ export class NativeIngest implements FileIngest {
     return items.map(({ path }, i) => {
       const found = (batch.checksums as Uint8Array).subarray(32 * i, 32 * (i + 1));
       const checksum = checksumFromBytes(found);
-      const outcome = this.#outcome(batch, i, checksum, { form: 'local', path, mode: 'bare' });
+      const outcome = this.#outcome(batch, i, { checksum, body: { form: 'local', path, mode: 'bare' } });
       return 'error' in outcome ? outcome : { file: { ...outcome.file, checksum } as AdoptedFile };
     });
   }
 
   async #addChunks(checksum: Checksum, chunks: AsyncIterable<Uint8Array>): Promise<IngestedFile> {
     const stream = this.#engine.stream(idToBytes(checksum));
+    let head: Uint8Array | undefined;
     try {
-      for await (const chunk of chunks) if (!(await stream.write(chunk))) break;
-      const outcome = this.#outcome(await stream.end(), 0, checksum, { form: 'archive-chunks', chunks });
+      for await (const chunk of chunks) {
+        head ??= chunk;
+        if (!(await stream.write(chunk))) break;
+      }
+      const outcome = this.#outcome(await stream.end(), 0, {
+        checksum,
+        body: { form: 'archive-chunks', chunks },
+        head,
+      });
       if ('error' in outcome) throw outcome.error;
       return outcome.file;
     } finally {
@@ -129,9 +143,10 @@ export class NativeIngest implements FileIngest {
     }
   }
 
-  #outcome(batch: IngestBatch, i: number, checksum: Checksum, body: FileBody): Outcome {
+  #outcome(batch: IngestBatch, i: number, object: Omit<Refused, 'source'>): Outcome {
     const status = batch.status[i];
-    if (status >= FIRST_REFUSAL) return { error: refusalError(batch, i, checksum, body, this.#objectsRoot) };
+    if (status >= FIRST_REFUSAL)
+      return { error: refusalError(batch, i, { ...object, source: this.#where }, this.#objectsRoot) };
     const sizeBytes = batch.sizes[i];
     if (batch.how[i] === IngestHow.written) this.#bytesWritten += sizeBytes;
     const file: IngestedFile = {

@@ -6,7 +6,7 @@ import { stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { createInflateRaw } from 'node:zlib';
 import { AddonNeededError, DigestMismatchError, FormatError, SourceError, type Where } from '../errors.ts';
-import type { FileBody } from '../formats/file-body.ts';
+import type { FileBody, RepositoryMode } from '../formats/file-body.ts';
 import { FsVerityHasher } from '../formats/fs-verity.ts';
 import { type Checksum, inlineContentMax, objectIdFromBytes } from '../formats/ids.ts';
 import {
@@ -26,15 +26,18 @@ const PREFIX_BYTES = 8;
 export class PortableIngest implements FileIngest {
   readonly #repo: Repository;
   readonly #alsoSha256: boolean;
+  readonly #where: Where;
   #bytesWritten = 0;
 
-  constructor(repo: Repository, { alsoSha256 = false }: IngestOptions) {
+  constructor(repo: Repository, { alsoSha256 = false, source }: IngestOptions) {
     if (repo.secure)
       throw new AddonNeededError('a secure repository needs the native addon (fs-verity); see doc/native.md', {
         file: repo.path,
       });
+    if (source !== undefined) requireReadable(source.mode, source.url);
     this.#repo = repo;
     this.#alsoSha256 = alsoSha256;
+    this.#where = source === undefined ? {} : { file: source.url };
   }
 
   get bytesWritten(): number {
@@ -42,14 +45,11 @@ export class PortableIngest implements FileIngest {
   }
 
   async add(checksum: Checksum, body: FileBody): Promise<IngestedFile> {
-    const where = { object: `${checksum}.file` };
+    const where = { ...this.#where, object: `${checksum}.file` };
     if (body.form === 'archive') return this.#addArchive(checksum, [body.bytes], where);
     if (body.form === 'archive-chunks') return this.#addArchive(checksum, body.chunks, where);
-    if (body.mode !== 'archive')
-      throw new AddonNeededError(`reading a ${body.mode} repository needs the native addon; see doc/native.md`, {
-        file: body.path,
-      });
-    return this.#addArchive(checksum, readLocal(body.path), where);
+    requireReadable(body.mode, body.path);
+    return this.#addArchive(checksum, readLocal(body.path), { ...where, file: body.path });
   }
 
   async adopt(path: string, header: FileHeader): Promise<AdoptedFile> {
@@ -74,15 +74,19 @@ export class PortableIngest implements FileIngest {
     chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
     where: Where,
   ): Promise<IngestedFile> {
-    const { head, rest } = await splitHeader(chunks, where);
-    const { header, sizeBytes, headerBytes } = parseArchiveHeader(head, where);
-    const hash = createHash('sha256').update(serializeContentHeader(header));
-    const after = joined(head.subarray(headerBytes), rest);
-    const content = isSymlink(header) ? expectNothing(after, where) : inflate(after, sizeBytes, where);
-    return this.#store(head.slice(0, headerBytes), content, sizeBytes, hash, () => {
-      const actual = hash.digest('hex');
-      if (actual !== checksum) throw new DigestMismatchError(checksum, actual, where);
-    });
+    const { head, rest } = await splitHeader(chunks);
+    try {
+      const { header, sizeBytes, headerBytes } = parseArchiveHeader(head, where);
+      const hash = createHash('sha256').update(serializeContentHeader(header));
+      const after = joined(head.subarray(headerBytes), rest);
+      const content = isSymlink(header) ? expectNothing(after, where) : inflate(after, sizeBytes, where);
+      return await this.#store(head.slice(0, headerBytes), content, sizeBytes, hash, () => {
+        const actual = hash.digest('hex');
+        if (actual !== checksum) throw new DigestMismatchError(checksum, actual, where);
+      });
+    } finally {
+      await rest.return?.(undefined); // a file or connection may hang on it
+    }
   }
 
   /** Content of exactly `sizeBytes`, hashed on the way; nothing gets a name before `verify` has agreed. */
@@ -124,6 +128,12 @@ export class PortableIngest implements FileIngest {
   }
 }
 
+/** The bare modes keep what belongs to a file in its inode and xattrs, which takes more than Node. */
+function requireReadable(mode: RepositoryMode, file: string): void {
+  if (mode === 'archive') return;
+  throw new AddonNeededError(`reading a ${mode} repository needs the native addon; see doc/native.md`, { file });
+}
+
 /** A file on disk may change while it is read. */
 async function* exactly(
   content: AsyncIterable<Uint8Array>,
@@ -150,7 +160,6 @@ async function* readLocal(path: string): AsyncGenerator<Uint8Array> {
 /** Reads until the whole header variant is there. `head` may hold bytes after it. */
 async function splitHeader(
   chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
-  where: Where,
 ): Promise<{ head: Uint8Array; rest: AsyncIterator<Uint8Array> | Iterator<Uint8Array> }> {
   const rest =
     Symbol.asyncIterator in chunks
@@ -163,11 +172,7 @@ async function splitHeader(
       if (variantBytes > MAX_HEADER_BYTES || head.length >= PREFIX_BYTES + variantBytes) return { head, rest };
     }
     const next = await rest.next();
-    if (next.done) {
-      if (head.length < PREFIX_BYTES)
-        throw new FormatError(`needs ${PREFIX_BYTES} bytes, ${head.length} are there`, { ...where, field: 'header' });
-      return { head, rest }; // the header parser names what is missing
-    }
+    if (next.done) return { head, rest }; // the header parser names what is missing
     const grown = new Uint8Array(head.length + next.value.length);
     grown.set(head);
     grown.set(next.value, head.length);
@@ -179,18 +184,15 @@ async function* joined(
   first: Uint8Array,
   rest: AsyncIterator<Uint8Array> | Iterator<Uint8Array>,
 ): AsyncGenerator<Uint8Array> {
-  try {
-    yield first;
-    for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
-  } finally {
-    await rest.return?.(undefined);
-  }
+  yield first;
+  for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
 }
 
 /** A symlink's body, which is empty. */
 async function* expectNothing(bytes: AsyncIterable<Uint8Array>, where: Where): AsyncGenerator<Uint8Array> {
   for await (const chunk of bytes) {
-    if (chunk.length > 0) throw new FormatError(`${chunk.length} bytes follow the header of a symlink`, where);
+    if (chunk.length > 0)
+      throw new FormatError(`${chunk.length} bytes follow the header of a symlink`, { ...where, field: 'content' });
     yield chunk;
   }
 }
@@ -231,7 +233,7 @@ async function* inflate(
   } catch (error) {
     if (failure !== undefined) throw failure;
     if (error instanceof FormatError) throw error;
-    throw new FormatError('the content is no complete raw deflate stream', where, { cause: error });
+    throw new FormatError('is no complete raw deflate stream', { ...where, field: 'content' }, { cause: error });
   } finally {
     inflater.destroy();
     await feeding;
@@ -239,7 +241,10 @@ async function* inflate(
   if (total < sizeBytes)
     throw new FormatError(`content has ${total} bytes, the header says ${sizeBytes}`, { ...where, field: 'size' });
   if (inflater.bytesWritten < fed)
-    throw new FormatError(`${fed - inflater.bytesWritten} bytes follow the deflate stream`, where);
+    throw new FormatError(`${fed - inflater.bytesWritten} bytes follow the deflate stream`, {
+      ...where,
+      field: 'content',
+    });
 }
 
 /** Resolves on `drain`, and also when nobody will read any more. */

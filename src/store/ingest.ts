@@ -4,7 +4,7 @@
  * (ingest-portable.ts) does the same in JavaScript for insecure repositories.
  */
 
-import type { FileBody } from '../formats/file-body.ts';
+import type { FileBody, RepositoryMode } from '../formats/file-body.ts';
 import type { Checksum } from '../formats/ids.ts';
 import type { FileHeader } from '../formats/ostree/file-header.ts';
 import { native } from '../native.ts';
@@ -37,6 +37,8 @@ export interface IngestOptions {
   alsoSha256?: boolean;
   /** Worker threads; default: one for each core. */
   threads?: number;
+  /** Where the bodies come from: errors name it, and not every engine reads every mode. */
+  source?: { readonly url: string; readonly mode: RepositoryMode };
 }
 
 export interface FileIngest extends AsyncDisposable {
