@@ -18,6 +18,13 @@ export interface PullResult {
   digest?: 'match' | 'absent';
 }
 
+export interface ExportReport {
+  refs: Array<{ ref: string; commit: Checksum }>;
+  written: number;
+  present: number;
+  bytesWritten: number;
+}
+
 export interface FsckReport {
   ok: boolean;
   objectsChecked: number;
@@ -49,6 +56,10 @@ export class Store {
 
   commit(...args: string[]): Promise<{ commit: Checksum; parent?: Checksum }> {
     return this.json('commit', ...args);
+  }
+
+  export(directory: string, refs: string[], ...options: string[]): Promise<ExportReport> {
+    return this.json('export', ...refs, directory, ...options);
   }
 
   /** The dumpfile of a tree. */

@@ -46,6 +46,7 @@ const PEERS = {
   python3: debian('python3', 'python3'),
   mke2fs: debian('mke2fs', 'e2fsprogs'),
   debugfs: debian('debugfs', 'e2fsprogs'),
+  filefrag: debian('filefrag', 'e2fsprogs'),
   qemu: debian('qemu-system-x86_64', 'qemu-system-x86'),
   ostree: inChroot('ostree', 'ostree'),
   mkcomposefs: inChroot('mkcomposefs', 'composefs'),
