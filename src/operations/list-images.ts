@@ -11,7 +11,7 @@ import { findCommit } from './commit-reader.ts';
 import { IMAGE_REF } from './commit-stream.ts';
 import type { ErofsVersion } from './create-image.ts';
 import { listCommits } from './resolve-name.ts';
-import { MAX_IMAGE_BYTES, type Tree } from './resolve-tree.ts';
+import type { Tree } from './resolve-tree.ts';
 import { walkTree } from './tree-path.ts';
 
 export interface ListedImage {
