@@ -12,6 +12,8 @@ import { OstreeWriter } from './ostree-writer.ts';
 import { resolveCommit } from './resolve-name.ts';
 import { measureTree } from './tree-shape.ts';
 
+export type { ExportMode } from './ostree-file-stager.ts';
+
 export interface ExportOptions {
   /** Default: the mode of the repository that is there, else `archive`. */
   mode?: ExportMode;
