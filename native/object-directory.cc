@@ -19,13 +19,16 @@ constexpr size_t kReadChunk = 128 * 1024;
 
 Verdict good(Status status) { return {status, Step::None, 0}; }
 
+/** A block that cannot be read is as good as a wrong one. */
+Verdict unreadable(int error) { return error == EIO ? good(Status::DamagedObject) : Verdict::system(Step::ReadExisting, error); }
+
 /** Whether the file holds just these bytes. */
 Verdict compareContent(int fd, Span content) {
   const auto chunk = std::make_unique<uint8_t[]>(kReadChunk);
   while (content.size != 0) {
     const size_t want = content.size < kReadChunk ? content.size : kReadChunk;
     size_t got = 0;
-    if (const int error = readUpTo(fd, chunk.get(), want, got)) return Verdict::system(Step::ReadExisting, error);
+    if (const int error = readUpTo(fd, chunk.get(), want, got)) return unreadable(error);
     if (got != want || std::memcmp(chunk.get(), content.data, want) != 0) return good(Status::DamagedObject);
     content = content.from(want);
   }
@@ -37,7 +40,7 @@ Verdict compareDigest(int fd, const uint8_t* id, MessageHasher& hasher) {
   VerityStream verity(hasher.algorithm());
   for (;;) {
     size_t got = 0;
-    if (const int error = readUpTo(fd, chunk.get(), kReadChunk, got)) return Verdict::system(Step::ReadExisting, error);
+    if (const int error = readUpTo(fd, chunk.get(), kReadChunk, got)) return unreadable(error);
     verity.update(hasher, {chunk.get(), got});
     if (got < kReadChunk) break;
   }
@@ -90,25 +93,30 @@ Verdict ObjectDirectory::createTemporary(Temporary& temporary) {
     if (errno != EOPNOTSUPP && errno != EISDIR) return Verdict::system(Step::CreateTemporary, errno);
     named_.store(true, std::memory_order_relaxed);
   }
-  return createNamed(temporary);
+  return underTemporaryName(temporary, [&](const char* name) {
+    temporary.fd_.reset(::openat(directory(), name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, kObjectMode));
+    return temporary.exists() ? Verdict{} : Verdict::system(Step::CreateTemporary, errno);
+  });
 }
 
-Verdict ObjectDirectory::createNamed(Temporary& temporary) {
+template <typename Attempt>
+Verdict ObjectDirectory::underTemporaryName(Temporary& temporary, Attempt attempt) {
   static constexpr char kLetters[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-  for (int attempt = 0; attempt < kNameAttempts; attempt++) {
+  Verdict made;
+  for (int i = 0; i < kNameAttempts; i++) {
     uint8_t random[12];
     if (::getrandom(random, sizeof random, 0) != sizeof random) return Verdict::system(Step::CreateTemporary, errno);
     std::string name = ".tmp-object-";
     for (const uint8_t byte : random) name += kLetters[byte % (sizeof kLetters - 1)];
-    temporary.fd_.reset(::openat(directory(), name.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, kObjectMode));
-    if (temporary.exists()) {
+    made = attempt(name.c_str());
+    if (made.error == EEXIST) continue;
+    if (!made.refused()) {
       temporary.directory_ = fd_;
       temporary.name_ = std::move(name);
-      return {};
     }
-    if (errno != EEXIST) break;
+    break;
   }
-  return Verdict::system(Step::CreateTemporary, errno);
+  return made;
 }
 
 Verdict ObjectDirectory::examine(const ObjectPath& path, const uint8_t* id, uint64_t size, const Span* content, MessageHasher& hasher) {
@@ -132,7 +140,7 @@ Verdict ObjectDirectory::examine(const ObjectPath& path, const uint8_t* id, uint
 Verdict ObjectDirectory::store(const uint8_t* id, Span content, MessageHasher& hasher) {
   const ObjectPath path(options_.algorithm, id);
   const Verdict existing = examine(path, id, content.size, &content, hasher);  // a lookup is cheaper than a file that is not needed
-  if (existing.status != Status::New) return existing;
+  if (existing.status != Status::New && existing.status != Status::DamagedObject) return existing;
   Temporary temporary;
   const Verdict created = createTemporary(temporary);
   if (created.refused()) return created;
@@ -159,14 +167,14 @@ Verdict ObjectDirectory::makeSubdirectory(const ObjectPath& path) {
   return Verdict::system(Step::MakeDirectory, errno);
 }
 
-Verdict ObjectDirectory::linkFd(int fd, const ObjectPath& path) {
+Verdict ObjectDirectory::linkFd(int fd, const char* path) {
   if (emptyPathLinks_.load(std::memory_order_relaxed)) {
-    if (::linkat(fd, "", directory(), path.text, AT_EMPTY_PATH) == 0) return {};
+    if (::linkat(fd, "", directory(), path, AT_EMPTY_PATH) == 0) return {};
     if (errno != ENOENT) return Verdict::system(Step::Link, errno);
   }
   // ENOENT: no subdirectory yet, or no right to link this way (only newer kernels let unprivileged processes do so)
   const ProcPath source(fd);
-  if (::linkat(AT_FDCWD, source.text, directory(), path.text, AT_SYMLINK_FOLLOW) != 0) return Verdict::system(Step::Link, errno);
+  if (::linkat(AT_FDCWD, source.text, directory(), path, AT_SYMLINK_FOLLOW) != 0) return Verdict::system(Step::Link, errno);
   emptyPathLinks_.store(false, std::memory_order_relaxed);
   return {};
 }
@@ -184,9 +192,19 @@ Verdict ObjectDirectory::rename(Temporary& temporary, const ObjectPath& path) {
   return Verdict::system(Step::Link, error);
 }
 
-template <typename Attempt>
+Verdict ObjectDirectory::replaceDamaged(int file, Temporary& temporary, const ObjectPath& path) {
+  if (temporary.name_.empty()) {
+    const Verdict named = underTemporaryName(temporary, [&](const char* name) { return linkFd(file, name); });
+    if (named.refused()) return named;
+  }
+  // The temporary keeps its name, which is gone, except where both were names of one file: then the rename does nothing.
+  if (::renameat(directory(), temporary.name_.c_str(), directory(), path.text) == 0) return good(Status::New);
+  return errno == EISDIR ? good(Status::DamagedObject) : Verdict::system(Step::Link, errno);
+}
+
+template <typename Attempt, typename Replace>
 Verdict ObjectDirectory::nameIt(const ObjectPath& path, const uint8_t* id, uint64_t size, const Span* content, MessageHasher& hasher,
-                                Attempt attempt) {
+                                Attempt attempt, Replace replace) {
   bool madeDirectory = false;
   for (int i = 0; i < kLinkAttempts; i++) {
     Verdict linked = attempt();
@@ -199,6 +217,7 @@ Verdict ObjectDirectory::nameIt(const ObjectPath& path, const uint8_t* id, uint6
     if (!linked.refused()) return good(Status::New);
     if (linked.error != EEXIST) return linked;
     const Verdict existing = examine(path, id, size, content, hasher);
+    if (existing.status == Status::DamagedObject) return replace();
     if (existing.status != Status::New) return existing;
   }
   return Verdict::system(Step::Link, EEXIST);
@@ -210,13 +229,18 @@ Verdict ObjectDirectory::publish(Temporary& temporary, const uint8_t* id, uint64
     if (sealed.refused()) return sealed;
   }
   const ObjectPath path(options_.algorithm, id);
-  return nameIt(path, id, size, content, hasher,
-                [&] { return temporary.name_.empty() ? linkFd(temporary.fd(), path) : rename(temporary, path); });
+  return nameIt(
+      path, id, size, content, hasher,
+      [&] { return temporary.name_.empty() ? linkFd(temporary.fd(), path.text) : rename(temporary, path); },
+      [&] { return replaceDamaged(temporary.fd(), temporary, path); });
 }
 
 Verdict ObjectDirectory::publishHardLink(int source, const uint8_t* id, uint64_t size, const Span* content, MessageHasher& hasher) {
   const ObjectPath path(options_.algorithm, id);
-  return nameIt(path, id, size, content, hasher, [&] { return linkFd(source, path); });
+  Temporary further;
+  return nameIt(
+      path, id, size, content, hasher, [&] { return linkFd(source, path.text); },
+      [&] { return replaceDamaged(source, further, path); });
 }
 
 }  // namespace cfs

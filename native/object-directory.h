@@ -52,12 +52,12 @@ class ObjectDirectory {
   /** Open for reading and writing, empty. */
   Verdict createTemporary(Temporary& temporary);
   /**
-   * Writes a new object, unless it is there already.
+   * Writes a new object, unless it is there already. A damaged one (power was lost before its data was on disk) is replaced.
    * @param hasher of the repository's algorithm
    */
   Verdict store(const uint8_t* id, Span content, MessageHasher& hasher);
   /**
-   * Gives a completely written file its name: New or Present.
+   * Gives a completely written file its name: New, also where a damaged object had it, or Present.
    * @param content the same bytes where they are in memory; else an existing object of that name is hashed
    */
   Verdict publish(Temporary& temporary, const uint8_t* id, uint64_t size, const Span* content, MessageHasher& hasher);
@@ -74,13 +74,21 @@ class ObjectDirectory {
   dev_t device() const { return device_; }
 
  private:
-  Verdict createNamed(Temporary& temporary);
-  Verdict seal(Temporary& temporary, const uint8_t* id);
-  Verdict linkFd(int fd, const ObjectPath& path);
-  Verdict rename(Temporary& temporary, const ObjectPath& path);
-  Verdict makeSubdirectory(const ObjectPath& path);
+  /** @param attempt makes a file of the name it is given; EEXIST when that is taken */
   template <typename Attempt>
-  Verdict nameIt(const ObjectPath& path, const uint8_t* id, uint64_t size, const Span* content, MessageHasher& hasher, Attempt attempt);
+  Verdict underTemporaryName(Temporary& temporary, Attempt attempt);
+  Verdict seal(Temporary& temporary, const uint8_t* id);
+  Verdict linkFd(int fd, const char* path);
+  Verdict rename(Temporary& temporary, const ObjectPath& path);
+  /**
+   * Puts a verified file in the place of an object that is not what its name says: New. A directory stays: DamagedObject.
+   * @param temporary gets a name for `file`, unless it has one
+   */
+  Verdict replaceDamaged(int file, Temporary& temporary, const ObjectPath& path);
+  Verdict makeSubdirectory(const ObjectPath& path);
+  template <typename Attempt, typename Replace>
+  Verdict nameIt(const ObjectPath& path, const uint8_t* id, uint64_t size, const Span* content, MessageHasher& hasher, Attempt attempt,
+                 Replace replace);
 
   int directory() const { return fd_->get(); }
 

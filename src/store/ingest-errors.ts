@@ -62,11 +62,10 @@ export function refusalError(batch: IngestBatch, i: number, refused: Refused, ob
     const found = batch.checksums?.subarray(32 * i, 32 * (i + 1));
     return new DigestMismatchError(checksum, found === undefined ? 'another' : objectIdFromBytes(found), where);
   }
-  if (name === 'damagedObject' || name === 'verityDiffers')
-    return new FormatError(
-      'the object that is stored under the name of its content is damaged; run `cfs-ostree fsck`',
-      where,
-    );
+  if (name === 'damagedObject')
+    return new FormatError('a directory lies under the name of its content; run `cfs-ostree fsck`', where);
+  if (name === 'verityDiffers')
+    return new FormatError('the kernel measures another fs-verity digest than was computed', where);
   const wrongHeader = findHeaderError(refused, where);
   if (wrongHeader !== undefined) return wrongHeader;
   const [field, problem] = PROBLEMS[name] ?? ['object', `was refused (${name})`];

@@ -3,7 +3,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, link, mkdir, open, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { explainWriteError } from '../errors.ts';
+import { explainWriteError, FormatError } from '../errors.ts';
 import { type Algorithm, idToBytes, type ObjectId, objectRelativePath } from '../formats/ids.ts';
 import { nativeAddon } from '../native.ts';
 import { TEMPORARY_NAME_TRIES, TEMPORARY_OBJECT_PREFIX, temporaryName } from './temporaries.ts';
@@ -124,7 +124,16 @@ export class TemporaryObject implements AsyncDisposable {
       nativeAddon()?.linkFd(this.#handle.fd, named);
       this.#path = named;
     }
-    await rename(this.#path, path);
+    try {
+      await rename(this.#path, path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EISDIR') throw error;
+      throw new FormatError(
+        'a directory lies under this name; run `cfs-ostree fsck`',
+        { object: id },
+        { cause: error },
+      );
+    }
     this.#path = undefined;
     return true;
   }

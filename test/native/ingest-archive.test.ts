@@ -1,6 +1,6 @@
 /** Whole `.filez` bodies into the store: what is stored, under which names, and what comes back. */
 
-import { chmod, mkdir, rm, rmdir, symlink, writeFile } from 'node:fs/promises';
+import { chmod, lstat, mkdir, rm, rmdir, symlink, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { type Algorithm, idToBytes, inlineContentMax, parseChecksum, toHex } from '../../src/formats/ids.ts';
 import { parseArchiveHeader } from '../../src/formats/ostree/file-header.ts';
@@ -148,7 +148,6 @@ describe.each([
     ['has one other bit', (file) => writeFile(file, flipped)],
     ['is shorter', (file) => writeFile(file, object.content.subarray(1))],
     ['is empty', (file) => writeFile(file, '')],
-    ['is a directory', async (file) => void (await mkdir(file))],
     [
       'is a symlink to the right bytes',
       async (file) => {
@@ -157,13 +156,27 @@ describe.each([
       },
     ],
   ];
-  test.each(damages)('is reported, and left as it is, when it %s', async (_name, damage) => {
-    await using store = await makeStore();
+  test.each(
+    damages.flatMap(([name, damage]) => [false, true].map((namedTemporaries) => ({ name, damage, namedTemporaries }))),
+  )('is replaced when it $name (named temporaries: $namedTemporaries)', async ({ damage, namedTemporaries }) => {
+    await using store = await makeStore({ namedTemporaries });
     await mkdir(`${store.objects}/${path.slice(0, 2)}`);
     await damage(`${store.objects}/${path}`);
     const before = await store.list();
-    expect(await ingest(store, [object])).toMatchObject([{ status: 'damagedObject', data: new Uint8Array(0) }]);
+    expect(await ingest(store, [object, object])).toMatchObject([
+      { status: 'new', how: 'written' },
+      { status: 'present' },
+    ]);
+    expect((await lstat(`${store.objects}/${path}`)).isFile()).toBe(true);
+    expect(new Uint8Array(await store.read(path))).toEqual(object.content);
     expect(await store.list()).toEqual(before);
+  });
+
+  test('is left alone, and reported, when it is a directory', async () => {
+    await using store = await makeStore();
+    await mkdir(`${store.objects}/${path}`, { recursive: true });
+    expect(await ingest(store, [object])).toMatchObject([{ status: 'damagedObject', data: new Uint8Array(0) }]);
+    expect(await store.list()).toEqual([]);
   });
 });
 
@@ -196,7 +209,9 @@ test('an existing object without fs-verity does not do for a secure store', asyn
   const object = makeObject(makeContent(1000));
   await ingest(insecure, [object]);
   await using secure = await makeStore({ secure: true, objectsPath: insecure.objects });
-  expect(await ingest(secure, [object])).toMatchObject([{ status: 'damagedObject' }]);
+  // it would be replaced by one that has it, which this file system does not offer
+  expect(await ingest(secure, [object])).toMatchObject([{ status: 'systemCall', step: 'enable fs-verity' }]);
+  expect(new Uint8Array(await insecure.read(objectPathOf('sha512', object.content)))).toEqual(object.content);
 });
 
 test('failing system calls come with their number and step, and spare the other objects', async () => {

@@ -1,7 +1,7 @@
 /** Sharing data with a local source: reflinks, hard links, and when it must be a copy. Needs root, to mount and to chown. */
 
 import { chmod, chown, mkdir, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Ingest, IngestOptions, LinkMode, LocalMode } from '../../src/native.ts';
 import { runChecked } from '../support/run-command.ts';
@@ -48,6 +48,17 @@ describe.each(SIZES)('hard links (%i bytes)', (size) => {
     expect((await stat(pair.stored(object))).ino).toBe((await stat(pair.source)).ino);
     expect(await pair.ingest(object, 'hard')).toMatchObject({ status: 'present', how: 'nothing' });
     expect((await stat(pair.source)).nlink).toBe(2);
+  });
+
+  test('a damaged object is replaced by the link', async () => {
+    await using store = await makeStore();
+    await using pair = await Pair.make(store.directory.path);
+    await writeFile(pair.source, object.content, { mode: 0o644 });
+    await mkdir(dirname(pair.stored(object)));
+    await writeFile(pair.stored(object), '');
+    expect(await pair.ingest(object, 'hard')).toMatchObject({ status: 'new', how: 'hardLinked' });
+    expect((await stat(pair.stored(object))).ino).toBe((await stat(pair.source)).ino);
+    expect(await store.list()).toHaveLength(1);
   });
 
   test.each(['none', 'reflink'] as LinkMode[])('not for link: %s', async (link) => {
