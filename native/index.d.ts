@@ -19,9 +19,10 @@ export type LocalMode = 'archive' | 'bare' | 'bare-user' | 'bare-user-only' | 'b
  * Whether the store may share data with a local source.
  * `none`: read and write. `reflink`: FICLONE, else as `none`. `hard`: FICLONE, else a hard link, else as `none`.
  * A hard link is made only into an insecure repository, of a file in a `bare` source that belongs to this process's user,
- * that nobody else may write and that is not set-id. Every byte is hashed first in all cases.
+ * that nobody else may write and that is not set-id. `hard-sealed`: as `hard`, and into a secure repository too, where
+ * fs-verity is enabled on the source file itself. Every byte is hashed first in all cases.
  */
-export type LinkMode = 'none' | 'reflink' | 'hard';
+export type LinkMode = 'none' | 'reflink' | 'hard' | 'hard-sealed';
 
 export interface IngestOptions {
   /** The repository's `objects` directory; opened once. */
@@ -106,7 +107,7 @@ export class Ingest {
    * Regular files that have no checksum yet (commit): `headers` are their content headers (8-byte prefix included, as
    * serializeContentHeader makes them). What they are called is in `checksums`.
    */
-  adopt(paths: NativePath[], headers: Uint8Array[], options?: { link?: LinkMode }): Promise<IngestBatch>;
+  adopt(paths: NativePath[], headers: Uint8Array[], options?: { link?: 'none' | 'reflink' }): Promise<IngestBatch>;
   stream(checksum: Uint8Array): IngestStream;
   /** No new work; what has not begun ends as `closed`. Resolves when the threads are gone. */
   close(): Promise<void>;

@@ -29,7 +29,7 @@ void ArchiveJob::run(Worker& worker, size_t begin, size_t end) {
 }
 
 void LocalJob::run(Worker& worker, size_t begin, size_t end) {
-  static const std::string none;
+  const std::string none;
   auto& mine = static_cast<IngestWorker&>(worker);
   SmallGroup group(mine, *settings_);
   for (size_t i = begin; i < end && !settings_->closing(); i++)
@@ -81,7 +81,8 @@ napi_value makeBatch(napi_env env, const IngestSettings& settings, const IngestR
     }
     how[i] = static_cast<uint8_t>(row.how);
     if (verdict.status != Status::Inline) std::memcpy(ids + i * idBytes, row.id, idBytes);
-    if (sha256Ids != nullptr) std::memcpy(sha256Ids + i * kSha256Bytes, row.sha256Id, kSha256Bytes);
+    if (sha256Ids != nullptr)
+      std::memcpy(sha256Ids + i * kSha256Bytes, settings.idIsSha256(row.size) ? row.id : row.sha256Id, kSha256Bytes);
     std::memcpy(data + at, row.header.data, row.header.size);
     at += row.header.size;
     std::memcpy(data + at, row.inlineContent, row.inlineBytes);

@@ -11,7 +11,7 @@ Verdict ContentSink::begin(IngestWorker& worker, const FileHeader& header, uint6
   serializeContentHeader(header, worker.contentHeader);
   sha256_.start();
   sha256_.update({worker.contentHeader.data(), worker.contentHeader.size()});
-  if (settings_.alsoSha256) alsoVerity_ = std::make_unique<VerityStream>(Algorithm::Sha256);
+  if (settings_.alsoSha256 && !settings_.idIsSha256(size)) alsoVerity_ = std::make_unique<VerityStream>(Algorithm::Sha256);
   if (!external()) return {};
   verity_ = std::make_unique<VerityStream>(settings_.algorithm());
   if (placement_.how == How::Written) return settings_.directory.createTemporary(placement_.temporary);

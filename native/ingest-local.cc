@@ -45,7 +45,8 @@ void ingestArchiveFile(IngestWorker& worker, IngestSettings& settings, SmallGrou
 
 bool mayHardLink(const IngestSettings& settings, const LocalPlan& plan, const struct stat& facts) {
   constexpr mode_t kWritableByOthers = 022, kSetId = 06000;
-  return plan.link == LinkMode::Hard && plan.mode == LocalMode::Bare && !settings.directory.secure() && facts.st_uid == ::geteuid() &&
+  const bool wanted = plan.link == LinkMode::HardSealed || (plan.link == LinkMode::Hard && !settings.directory.secure());
+  return wanted && plan.mode == LocalMode::Bare && facts.st_uid == ::geteuid() &&
          (facts.st_mode & (kWritableByOthers | kSetId)) == 0 && facts.st_dev == settings.directory.device();
 }
 

@@ -8,7 +8,8 @@
 namespace cfs {
 
 enum class LocalMode : uint8_t { Archive, Bare, BareUser, BareUserOnly, BareSplitXattrs };
-enum class LinkMode : uint8_t { None, Reflink, Hard };
+/** HardSealed: as Hard, and into a secure repository too, where the source itself gets fs-verity. */
+enum class LinkMode : uint8_t { None, Reflink, Hard, HardSealed };
 
 struct LocalPlan {
   LocalMode mode = LocalMode::Bare;

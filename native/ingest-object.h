@@ -24,6 +24,8 @@ struct IngestSettings {
   Algorithm algorithm() const { return directory.algorithm(); }
   /** Commit streams keep contents of at most 2·H bytes inline. */
   size_t inlineMax() const { return 2 * digestBytes(algorithm()); }
+  /** Whether content of this size gets its sha256 fs-verity digest anyway, as its id. */
+  bool idIsSha256(uint64_t contentBytes) const { return algorithm() == Algorithm::Sha256 && contentBytes > inlineMax(); }
   bool closing() const { return pool->closing(); }
 };
 

@@ -64,7 +64,8 @@ void SmallGroup::flush() {
   if (!items_.empty()) worker_.verity(settings_.algorithm()).digests(items_.data(), items_.size());
   if (settings_.alsoSha256) {
     items_.clear();
-    for (const Entry& entry : entries_) items_.push_back({entry.content, entry.row->sha256Id});
+    for (const Entry& entry : entries_)
+      if (!settings_.idIsSha256(entry.content.size)) items_.push_back({entry.content, entry.row->sha256Id});
     worker_.verity(Algorithm::Sha256).digests(items_.data(), items_.size());
   }
   for (Entry& entry : entries_) guardRow(*entry.row, [&] { nameEntry(entry); });

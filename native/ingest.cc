@@ -164,7 +164,8 @@ LinkMode readLinkMode(napi_env env, napi_value options) {
   if (text == "none") return LinkMode::None;
   if (text == "reflink") return LinkMode::Reflink;
   if (text == "hard") return LinkMode::Hard;
-  throw TypeProblem{"link must be none, reflink or hard"};
+  if (text == "hard-sealed") return LinkMode::HardSealed;
+  throw TypeProblem{"link must be none, reflink, hard or hard-sealed"};
 }
 
 LocalMode readLocalMode(napi_env env, napi_value options) {
@@ -206,7 +207,7 @@ napi_value adopt(Call& call) {
   if (paths.size() > kMostRowsPerBatch) throw TypeProblem{"a batch must not have more than 4000 objects"};
   auto job = std::make_shared<AdoptJob>(handle.settings, std::move(paths), std::move(headers));
   if (call.has(2)) job->plan.link = readLinkMode(env, call.value(2));
-  if (job->plan.link == LinkMode::Hard) throw TypeProblem{"adopted files are not hard-linked"};
+  if (job->plan.link != LinkMode::None && job->plan.link != LinkMode::Reflink) throw TypeProblem{"adopted files are not hard-linked"};
   job->keep(env, call.value(1));
   job->keep(env, call.self());
   return handle.pool->submit(std::move(job));

@@ -155,7 +155,12 @@ Verdict ObjectDirectory::seal(Temporary& temporary, const uint8_t* id) {
                          : ::openat(directory(), temporary.name_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
   if (reader < 0) return Verdict::system(Step::Reopen, errno);
   temporary.fd_.reset(reader);  // closes the writer
-  if (const int error = enableVerityPatiently(reader, options_.algorithm)) return Verdict::system(Step::EnableVerity, error);
+  return sealReader(reader, id);
+}
+
+Verdict ObjectDirectory::sealReader(int reader, const uint8_t* id) {
+  if (const int error = enableVerityPatiently(reader, options_.algorithm); error != 0 && error != EEXIST)  // on already: measured below
+    return Verdict::system(Step::EnableVerity, error);
   MeasuredDigest measured;
   if (const int error = measureVerity(reader, measured)) return Verdict::system(Step::MeasureVerity, error);
   return measured.is(options_.algorithm, id) ? Verdict{} : good(Status::VerityDiffers);
@@ -236,6 +241,10 @@ Verdict ObjectDirectory::publish(Temporary& temporary, const uint8_t* id, uint64
 }
 
 Verdict ObjectDirectory::publishHardLink(int source, const uint8_t* id, uint64_t size, const Span* content, MessageHasher& hasher) {
+  if (options_.secure) {
+    const Verdict sealed = sealReader(source, id);
+    if (sealed.refused()) return sealed;
+  }
   const ObjectPath path(options_.algorithm, id);
   Temporary further;
   return nameIt(

@@ -61,7 +61,7 @@ class ObjectDirectory {
    * @param content the same bytes where they are in memory; else an existing object of that name is hashed
    */
   Verdict publish(Temporary& temporary, const uint8_t* id, uint64_t size, const Span* content, MessageHasher& hasher);
-  /** A further name for somebody else's file, insecure repositories only. EXDEV, EPERM, EMLINK: not possible. */
+  /** A further name for a file of another repository; secure: enables fs-verity on it. EXDEV, EPERM, EMLINK: not possible. */
   Verdict publishHardLink(int source, const uint8_t* id, uint64_t size, const Span* content, MessageHasher& hasher);
   /** Whether an object of that name is there: Present, New when not, DamagedObject, SystemCall. */
   Verdict examine(const ObjectPath& path, const uint8_t* id, uint64_t size, const Span* content, MessageHasher& hasher);
@@ -78,6 +78,7 @@ class ObjectDirectory {
   template <typename Attempt>
   Verdict underTemporaryName(Temporary& temporary, Attempt attempt);
   Verdict seal(Temporary& temporary, const uint8_t* id);
+  Verdict sealReader(int reader, const uint8_t* id);
   Verdict linkFd(int fd, const char* path);
   Verdict rename(Temporary& temporary, const ObjectPath& path);
   /**

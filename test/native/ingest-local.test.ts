@@ -381,7 +381,7 @@ test('wrong arguments are TypeErrors', async () => {
   expect(local(['x'], sum)).toThrow(TypeError);
   expect(local(['x'], sum, {})).toThrow('mode must be a string');
   expect(local(['x'], sum, { mode: 'bar' })).toThrow('repository mode');
-  expect(local(['x'], sum, { mode: 'bare', link: 'soft' })).toThrow('none, reflink or hard');
+  expect(local(['x'], sum, { mode: 'bare', link: 'soft' })).toThrow('none, reflink, hard or hard-sealed');
   expect(local(['x\0y'], sum, { mode: 'bare' })).toThrow('NUL');
   expect(local(['x'], sum, { mode: 'bare-split-xattrs' })).toThrow('array');
   expect(local(['x'], sum, { mode: 'bare-split-xattrs', xattrsPaths: [] })).toThrow('as many');

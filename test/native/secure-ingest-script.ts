@@ -105,6 +105,24 @@ async function checkAlgorithm(algorithm: Algorithm): Promise<unknown> {
     }),
   );
 
+  // unless it is said so: then the source is the object, sealed, unless it cannot be
+  await Promise.all([small, large].map((object) => unlink(pathOf(object))));
+  await Promise.all(sources.map((path, i) => writeFile(path, [small, large][i].content)));
+  const sealed = await engine.local(sources, concat(small.checksum, large.checksum), {
+    mode: 'bare',
+    link: 'hard-sealed',
+  });
+  result.sealed = [
+    rowsOf(sealed, algorithm).map(({ status, how }) => `${status} ${how}`),
+    [small, large].map(measured),
+  ];
+  result.sealedSources = await Promise.all(
+    sources.map(async (path) => {
+      const failed = await writeFile(path, 'x').catch((error: NodeJS.ErrnoException) => error.code);
+      return [(await stat(path)).nlink, failed];
+    }),
+  );
+
   result.leftOver = (await readdir(objects)).filter((name) => name.startsWith('.tmp'));
   await Promise.all(engines.map((one) => one.close()));
   return result;

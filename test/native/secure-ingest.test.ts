@@ -50,6 +50,14 @@ describeWithPeers('ingest into a secure store', VM_PEERS, () => {
         [`${algorithm} same`, `${algorithm} same`],
       ],
       sources: [1, 1],
+      sealed: [
+        ['new hardLinked', 'new hardLinked'],
+        [`${algorithm} same`, `${algorithm} same`],
+      ],
+      sealedSources: [
+        [2, 'EPERM'],
+        [2, 'EPERM'],
+      ],
       leftOver: [],
     });
     expect(JSON.parse(output)).toEqual({
