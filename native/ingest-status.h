@@ -74,8 +74,8 @@ struct Verdict {
   int error = 0;
 
   bool refused() const { return static_cast<uint8_t>(status) >= 16; }
-  /** The name could not be given: not between these two files, or not by this user. */
-  bool isFailedLink() const { return status == Status::SystemCall && step == Step::Link; }
+  /** Of a hard link: not between these two files, not by this user, or not while somebody writes to the source. */
+  bool isFailedLink() const { return status == Status::SystemCall && (step == Step::Link || step == Step::EnableVerity); }
   static Verdict system(Step step, int error) { return {Status::SystemCall, step, error}; }
 };
 
