@@ -37,12 +37,17 @@ export class EntryOrder {
 
   /**
    * Sets the origin of every leaf whose own entry is not the first in depth-first order. Images in another order than
-   * libcomposefs's are left alone: nothing depends on it there.
+   * libcomposefs's are left alone: nothing depends on it there. Where an image can be read with and without origins, because nothing
+   * lies between two entries of an inode, there are none.
    * @param shared leaves with several names
    */
   restoreOrigins(root: Directory, shared: ReadonlySet<Leaf>): void {
     const entries = this.#byDepth.flat();
-    const inOrder = [...new Set(entries.map(({ nid }) => nid))].sort((a, b) => a - b);
+    const firstEntries = new Map<number, number>();
+    for (const { nid, depthFirst } of entries)
+      firstEntries.set(nid, Math.min(depthFirst, firstEntries.get(nid) ?? depthFirst));
+    if (isAscending(entries.filter(({ nid, depthFirst }) => firstEntries.get(nid) === depthFirst))) return;
+    const inOrder = [...firstEntries.keys()].sort((a, b) => a - b);
     const tree = breadthFirst(root);
     const first = new Map<Leaf, Place>();
     const own = new Map<Leaf, Place>();
@@ -63,6 +68,9 @@ export class EntryOrder {
       if (first.get(leaf)?.depthFirst !== depthFirst) leaf.origin = { directory, name };
   }
 }
+
+const isAscending = (entries: OrderedEntry[]): boolean =>
+  entries.every(({ nid }, i) => i === 0 || entries[i - 1].nid < nid);
 
 interface TreeEntry {
   directory: Directory;

@@ -41,6 +41,27 @@ test('the dump of composefs-info describes the tree that we read', () => {
   }
 });
 
+test.each([0, 1] as const)(
+  'an own entry is stated only where the image cannot be read without (version %i)',
+  (version) => {
+    const file = (path: string): string => `${path} 0 100644 2 0 0 0 0.0 - - -`;
+    const link = (path: string, to: string): string => `${path} 0 @120000 - - - - 0.0 ${to} - -`;
+    const directory = (path: string, nlink: number): string => `${path} 0 40755 ${nlink} 0 0 0 0.0 - - -`;
+    const readBack = (lines: string[]): string => {
+      const image = serializeErofs(parseDumpfile(Buffer.from(`${lines.join('\n')}\n`)), {
+        version,
+        algorithm: 'sha256',
+      });
+      return Buffer.from(concat(serializeDumpfile(ErofsImage.open(image).readTree()))).toString();
+    };
+    // nothing lies between the two names of the file, in the order of the image
+    const loose = [directory('/', 3), directory('/a', 2), file('/a/own'), link('/b', '/a/own')];
+    expect(readBack(loose)).toBe(`${loose.join('\n')}\n`);
+    const fixed = [...loose.slice(0, 2), link('/a/link', '/b'), file('/b'), `/c 0 100644 1 0 0 0 0.0 - - -`];
+    expect(readBack(fixed)).toBe(`${fixed.join('\n')}\n`);
+  },
+);
+
 /** That dump says nothing of own entries that are not the first. */
 function withoutOrigins(root: ReturnType<ErofsImage['readTree']>): typeof root {
   const left = [root];
