@@ -117,13 +117,13 @@ export interface HashFilesOptions {
   algorithm: NativeAlgorithm;
   /** Per path the content headers (8-byte prefix included) under which the content is known; undefined or empty: none. */
   contentHeaders?: (Uint8Array[] | undefined)[];
-  /** Read only so many bytes per file, else status `tooLarge`. Default: no limit. */
+  /** Larger files are not read: EFBIG. Default: no limit. */
   maxBytes?: number;
 }
 
 /** Columns for n files. All views of one ArrayBuffer. */
 export interface HashedFiles {
-  /** 0: read completely; else the error number of opening or reading (ELOOP, EISDIR: not a regular file; EFBIG: `maxBytes`). */
+  /** 0: read completely; else the error number of opening or reading (ELOOP, EISDIR: not a regular file; EFBIG: above `maxBytes`). */
   errno: Int32Array;
   /** Sizes as read. */
   sizes: Float64Array;

@@ -18,7 +18,7 @@ Verdict openSource(const std::string& path, SourceFile& source) {
 /** Fills `size` bytes and finds the end of the file behind them. `bytes` has room for one more. */
 Verdict readExactly(int fd, uint8_t* bytes, size_t size) {
   size_t got = 0;
-  if (const int error = readUpTo(fd, bytes, size + 1, got)) return Verdict::system(Step::ReadSource, error);
+  if (const int error = readWhole(fd, bytes, size, got)) return Verdict::system(Step::ReadSource, error);
   return got == size ? Verdict{} : Verdict{Status::LocalChanged, Step::None, 0};
 }
 
@@ -46,7 +46,7 @@ void ingestArchiveFile(IngestWorker& worker, IngestSettings& settings, SmallGrou
 bool mayHardLink(const IngestSettings& settings, const LocalPlan& plan, const struct stat& facts) {
   constexpr mode_t kWritableByOthers = 022, kSetId = 06000;
   const bool wanted = plan.link == LinkMode::HardSealed || (plan.link == LinkMode::Hard && !settings.directory.secure());
-  return wanted && plan.mode == LocalMode::Bare && facts.st_uid == ::geteuid() &&
+  return wanted && plan.mode == LocalMode::Bare && facts.st_uid == settings.user &&
          (facts.st_mode & (kWritableByOthers | kSetId)) == 0 && facts.st_dev == settings.directory.device();
 }
 

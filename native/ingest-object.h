@@ -20,6 +20,8 @@ struct IngestSettings {
   ObjectDirectory directory;
   bool alsoSha256;
   const WorkerPool* pool = nullptr;
+  /** Whose files may be hard-linked. */
+  const uid_t user = ::geteuid();
 
   Algorithm algorithm() const { return directory.algorithm(); }
   /** Commit streams keep contents of at most 2·H bytes inline. */

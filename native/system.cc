@@ -27,10 +27,11 @@ int writeAll(int fd, Span bytes) {
   return 0;
 }
 
-int readUpTo(int fd, uint8_t* bytes, size_t size, size_t& got) {
+namespace {
+int readSome(int fd, uint8_t* bytes, size_t most, size_t enough, size_t& got) {
   got = 0;
-  while (got < size) {
-    const ssize_t now = ::read(fd, bytes + got, size - got);
+  while (got < enough) {
+    const ssize_t now = ::read(fd, bytes + got, most - got);
     if (now < 0) {
       if (errno == EINTR) continue;
       return errno;
@@ -39,6 +40,13 @@ int readUpTo(int fd, uint8_t* bytes, size_t size, size_t& got) {
     got += static_cast<size_t>(now);
   }
   return 0;
+}
+}  // namespace
+
+int readUpTo(int fd, uint8_t* bytes, size_t size, size_t& got) { return readSome(fd, bytes, size, size, got); }
+
+int readWhole(int fd, uint8_t* bytes, size_t size, size_t& got) {
+  return readSome(fd, bytes, size + 1, size == 0 ? 1 : size, got);
 }
 
 ProcPath::ProcPath(int fd) { std::snprintf(text, sizeof text, "/proc/self/fd/%d", fd); }

@@ -40,6 +40,11 @@ class Fd {
 int writeAll(int fd, Span bytes);
 /** Fills `bytes` unless the file ends. @param got what was read @return 0 or errno */
 int readUpTo(int fd, uint8_t* bytes, size_t size, size_t& got);
+/**
+ * A regular file that is `size` bytes long. Asks for one more: that it does not come tells the end, without another call.
+ * @param bytes has room for size + 1 @param got size + 1 when the file is longer @return 0 or errno
+ */
+int readWhole(int fd, uint8_t* bytes, size_t size, size_t& got);
 
 /** `/proc/self/fd/N`, in `path`. */
 struct ProcPath {
