@@ -10,7 +10,7 @@ import type { Directory } from '../../src/formats/tree.ts';
 import { loadImageVectors, readUnpacked } from '../formats/erofs/image-vectors.ts';
 import { readObjects } from '../support/composefs-vectors.ts';
 import { readVector, readVectorJson } from '../support/vectors.ts';
-import type { FuzzTarget } from './targets-ostree.ts';
+import type { FuzzTarget } from './target.ts';
 
 /** Not more than this of a kind: a run spends its time on changes, not on seeds. */
 const MAX_SEEDS = 40;

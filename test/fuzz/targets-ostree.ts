@@ -18,12 +18,7 @@ import { parseKeyFile, parseRepoConfig } from '../../src/formats/ostree/repo-con
 import { parseSizeEntry, sizesOf } from '../../src/formats/ostree/sizes.ts';
 import { parseFileXattrs, serializeFileXattrs } from '../../src/formats/ostree/xattrs.ts';
 import { readVector, readVectorJson, readVectorTar } from '../support/vectors.ts';
-
-export interface FuzzTarget {
-  name: string;
-  parse(bytes: Uint8Array): void;
-  seeds: Uint8Array[];
-}
+import type { FuzzTarget } from './target.ts';
 
 const archive = readVectorTar('repos/archive.tar.gz');
 const bareUser = readVectorTar('repos/bare-user.tar.gz');

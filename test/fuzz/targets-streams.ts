@@ -18,12 +18,7 @@ import { decompressZstd, portableZstd, storeZstd, zstdPieces } from '../../src/f
 import { nodeZstd } from '../../src/native.ts';
 import { readComposefsVectors, readObjects } from '../support/composefs-vectors.ts';
 import { readVector } from '../support/vectors.ts';
-
-export interface FuzzTarget {
-  name: string;
-  parse(bytes: Uint8Array): void | Promise<void>;
-  seeds: Uint8Array[];
-}
+import type { FuzzTarget } from './target.ts';
 
 const MAX_OUTPUT_BYTES = 1 << 20;
 const MAX_SEED_BYTES = 8192;
