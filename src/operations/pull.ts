@@ -18,8 +18,15 @@ import { validateRefName } from '../formats/ostree/refs.ts';
 import { type Progress, silentProgress } from '../progress.ts';
 import type { Source } from '../sources/source.ts';
 import { type LinkMode, openIngest } from '../store/ingest.ts';
-import { commitmetaRefPath, commitmetaStreamName, commitStreamName, ostreeRefPath } from '../store/ostree-refs.ts';
-import { publish } from '../store/publish.ts';
+import {
+  commitmetaRefPath,
+  commitmetaStreamName,
+  commitStreamName,
+  ostreeRefPath,
+  partialRefPath,
+  partialStreamName,
+} from '../store/ostree-refs.ts';
+import { publish, unpublishStream } from '../store/publish.ts';
 import type { Repository } from '../store/repository.ts';
 import { appendToSideIndex } from '../store/side-index.ts';
 import { verifyBindings } from './bindings.ts';
@@ -124,7 +131,10 @@ class CommitPull {
   async run(): Promise<PullResult> {
     const checksum = await this.#resolve();
     const where: Where = { file: this.#source.url, object: `${checksum}.commit` };
-    const commitBytes = await this.#source.fetchMetadata(checksum, 'commit', this.#signal);
+    const partial = await this.#partial(checksum);
+    const commitBytes =
+      partial?.metadataBytes(checksum, 'commit') ??
+      (await this.#source.fetchMetadata(checksum, 'commit', this.#signal));
     verifyChecksum(commitBytes, checksum, where);
     const commit = parseCommit(commitBytes, where);
     verifyBindings(commit, this.#branch, this.#source.collectionId, where);
@@ -134,7 +144,7 @@ class CommitPull {
     const storedId = await this.#storedStream(checksum);
     const result =
       storedId === undefined
-        ? await this.#fetch(checksum, commit, commitBytes, detached)
+        ? await this.#fetch(checksum, commit, commitBytes, partial, detached)
         : await this.#keep(checksum, storedId, detached);
     if (this.#options.createImage && !this.#options.dryRun) {
       const image = await createImage(
@@ -154,6 +164,16 @@ class CommitPull {
     return this.#source.resolveRef(this.#ref, this.#signal);
   }
 
+  /** What the last checkpoint of an earlier pull holds, the commit itself in any case. */
+  async #partial(checksum: Checksum): Promise<StoredCommit | undefined> {
+    const find = async () => {
+      const partial = await findPartialCommit(this.#repo, checksum);
+      partial?.metadataBytes(checksum, 'commit');
+      return partial;
+    };
+    return this.#usable(find());
+  }
+
   /** The commit's stream, if it is stored and its object is there. */
   async #storedStream(checksum: Checksum): Promise<ObjectId | undefined> {
     const id = await this.#repo.streams.resolve(commitStreamName(checksum));
@@ -162,7 +182,10 @@ class CommitPull {
 
   /** The commit is here already: only its ref and its detached metadata may be new. */
   async #keep(checksum: Checksum, streamId: ObjectId, detached: Uint8Array | undefined): Promise<PullResult> {
-    if (!this.#options.dryRun) await this.#publish(checksum, undefined, detached);
+    if (!this.#options.dryRun) {
+      await this.#publish(checksum, undefined, detached);
+      await unpublishStream(this.#repo, partialStreamName(checksum), partialRefPath(checksum)); // of a pull that was killed late
+    }
     return {
       ...this.#result(checksum, { fetched: { metadata: 0, files: 0 }, reused: { metadata: 0, files: 0 } }),
       streamId,
@@ -174,11 +197,12 @@ class CommitPull {
     checksum: Checksum,
     commit: Commit,
     commitBytes: Uint8Array,
+    partial: StoredCommit | undefined,
     detached: Uint8Array | undefined,
   ): Promise<PullResult> {
     const repo = this.#repo;
     const dryRun = this.#options.dryRun ?? false;
-    const known = await this.#knownObjects(checksum, commit);
+    const known = await this.#knownObjects(checksum, commit, partial);
     const builder = new CommitMapBuilder(repo.algorithm);
     builder.add(idToBytes(checksum), commitBytes);
     const checkpoints = new Checkpoints(repo, builder, checksum, {
@@ -211,7 +235,7 @@ class CommitPull {
     const base = known.bases.map((stored) => stored.checksum);
     try {
       await fetch.run(commit);
-      fetch.counts.fetched.metadata++; // the commit itself
+      fetch.counts[partial === undefined ? 'fetched' : 'reused'].metadata++; // the commit itself
       if (dryRun) return { ...this.#result(checksum, fetch.counts), base };
       await checkpoints.settle();
       const built = builder.build(idToBytes(checksum));
@@ -245,7 +269,7 @@ class CommitPull {
     }
   }
 
-  async #knownObjects(checksum: Checksum, commit: Commit): Promise<KnownObjects> {
+  async #knownObjects(checksum: Checksum, commit: Commit, partial: StoredCommit | undefined): Promise<KnownObjects> {
     const repo = this.#repo;
     const known = await KnownObjects.open(repo, (message) => this.#progress.warn(message));
     for (const name of this.#options.bases ?? []) {
@@ -254,21 +278,25 @@ class CommitPull {
       known.addBase(base);
     }
     const add = async (found: Promise<StoredCommit | undefined>) => {
-      // A damaged base that nobody asked for costs a download; fsck tells of it.
-      const base = await found.catch((error: unknown) => {
-        if (!(error instanceof CfsError)) throw error;
-        this.#progress.warn(`not used as base: ${error.message}`);
-        return undefined;
-      });
+      const base = await this.#usable(found);
       if (base !== undefined) known.addBase(base);
     };
-    await add(findPartialCommit(repo, checksum));
+    if (partial !== undefined) known.addBase(partial);
     const previous = this.#localRef === undefined ? undefined : await findRef(repo, this.#localRef);
     if (previous !== undefined) await add(findCommit(repo, previous));
     if (commit.parent !== undefined) await add(findCommit(repo, commit.parent));
     for (const other of await listPartialCommits(repo))
       if (other !== checksum) await add(findPartialCommit(repo, other));
     return known;
+  }
+
+  /** A damaged base that nobody asked for costs a download; fsck tells of it. */
+  #usable(found: Promise<StoredCommit | undefined>): Promise<StoredCommit | undefined> {
+    return found.catch((error: unknown) => {
+      if (!(error instanceof CfsError)) throw error;
+      this.#progress.warn(`not used as base: ${error.message}`);
+      return undefined;
+    });
   }
 
   /** The whole closure is here: its shape is one that a checkout can hold, and the promised digest is right where it can be told. */

@@ -1,0 +1,131 @@
+/** Starts the driver, kills it at a moment or at a system call, or makes a system call fail under it. */
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { CreateImageOptions } from '../../src/operations/create-image.ts';
+import type { GcOptions } from '../../src/operations/gc.ts';
+import type { PullOptions } from '../../src/operations/pull.ts';
+import { cliEnvironment, PROGRAM } from '../cli/run-cli.ts';
+import { getPeer } from '../support/peers.ts';
+import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
+
+const DRIVER = join(import.meta.dirname, 'driver.mjs');
+
+/** What the driver does; see there. */
+export type Job = { repo: string } & (
+  | {
+      operation: 'pull';
+      location: string;
+      wanted: string[];
+      options?: Omit<PullOptions, 'signal' | 'progress'>;
+      askedFile?: string;
+      jobs?: number;
+    }
+  | { operation: 'createImage'; commit: string; options?: Omit<CreateImageOptions, 'signal' | 'progress'> }
+  | { operation: 'gc'; options?: Omit<GcOptions, 'signal' | 'progress'> }
+);
+
+export interface SystemCall {
+  name: string;
+  /** Which call, counted from 1 in each thread. The first thread that gets so far is meant. */
+  nth: number;
+  /** Leave all threads but the main one alone. */
+  mainThread?: boolean;
+  /** Only calls that name this path, or an open file of this path. */
+  path?: string;
+}
+
+/** What happens to a run. */
+export type Disturbance =
+  | { kind: 'none' }
+  /** Killed so long after the repository was open. */
+  | { kind: 'kill after'; ms: number }
+  /** Killed when it enters the call. */
+  | { kind: 'kill at'; call: SystemCall }
+  /** The call is not made, and fails. */
+  | { kind: 'fail'; call: SystemCall; errno: string };
+
+export interface Outcome {
+  exitCode: number | null;
+  killed: boolean;
+  /** Whether a system call was made to fail. */
+  failed: boolean;
+  /** From `ready` to the end. */
+  workMs: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** One thread each for Node's own file calls and for ingest: which call is which depends less on chance. */
+const FEW_THREADS = { UV_THREADPOOL_SIZE: '1', NODE_DISABLE_COMPILE_CACHE: '1' };
+
+export const runDriver = (job: Job, disturbance: Disturbance = { kind: 'none' }, env: NodeJS.ProcessEnv = {}) =>
+  run([DRIVER, JSON.stringify(job)], disturbance, env);
+
+/** The program itself, where no option of the library alone is needed. */
+export const runProgram = (args: string[], disturbance: Disturbance = { kind: 'none' }, env: NodeJS.ProcessEnv = {}) =>
+  run([PROGRAM, ...args], disturbance, env);
+
+async function run(args: string[], disturbance: Disturbance, env: NodeJS.ProcessEnv): Promise<Outcome> {
+  if (disturbance.kind === 'none' || disturbance.kind === 'kill after')
+    return start([process.execPath, ...args], env, disturbance.kind === 'none' ? undefined : disturbance.ms);
+  const { lines, ...outcome } = await trace(args, straceOptions(disturbance), env);
+  return { ...outcome, failed: lines.some((line) => line.includes('(INJECTED)')) };
+}
+
+function straceOptions(disturbance: Extract<Disturbance, { call: SystemCall }>): string[] {
+  const { name, nth, mainThread, path } = disturbance.call;
+  const what = disturbance.kind === 'kill at' ? 'signal=KILL' : `error=${disturbance.errno}`;
+  return [
+    ...(mainThread ? [] : ALL_THREADS),
+    ...['-e', `trace=${name}`, '-e', `inject=${name}:${what}:when=${nth}`],
+    ...(path === undefined ? [] : ['-P', path]),
+  ];
+}
+
+const ALL_THREADS = ['-f', '--seccomp-bpf'];
+
+/** Every call of these names that the driver makes, as strace writes it, with the thread in front. */
+export async function traceDriver(job: Job, names: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<string[]> {
+  const options = [...ALL_THREADS, '-s', '4096', '-e', `trace=${names.join(',')}`];
+  const { lines, exitCode, stderr } = await trace([DRIVER, JSON.stringify(job)], options, env);
+  if (exitCode !== 0) throw new Error(`${job.operation} under strace: exit status ${exitCode}\n${stderr}`);
+  return lines;
+}
+
+/** strace passes stdio, exit status and fatal signal of the program on. */
+async function trace(args: string[], options: string[], env: NodeJS.ProcessEnv) {
+  await using directory = await makeTemporaryDirectory('memory');
+  const log = directory.join('log');
+  const strace = [getPeer('strace'), '-qqq', '-o', log, ...options, '--'];
+  const outcome = await start([...strace, process.execPath, ...args], env);
+  return { ...outcome, lines: (await readFile(log, 'utf8')).split('\n').filter((line) => line !== '') };
+}
+
+async function start(command: string[], env: NodeJS.ProcessEnv, killAfterMs?: number): Promise<Outcome> {
+  const child = spawn(command[0], command.slice(1), {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: cliEnvironment({ ...FEW_THREADS, ...env }),
+  });
+  const closed = once(child, 'close');
+  let stdout = '';
+  let stderr = '';
+  let startMs = performance.now();
+  let timer: NodeJS.Timeout | undefined;
+  child.stdout.on('data', (chunk: Buffer) => {
+    const isReady = stdout === '';
+    stdout += chunk;
+    if (!isReady) return;
+    startMs = performance.now();
+    if (killAfterMs !== undefined) timer = setTimeout(() => child.kill('SIGKILL'), killAfterMs);
+  });
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr += chunk;
+  });
+  const [exitCode, signal] = (await closed) as [number | null, NodeJS.Signals | null];
+  clearTimeout(timer);
+  const workMs = performance.now() - startMs;
+  return { exitCode, killed: signal === 'SIGKILL', failed: false, workMs, stdout, stderr };
+}
