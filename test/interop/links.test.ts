@@ -96,13 +96,15 @@ describeWithPeers('links on a file system with reflinks', ['root', 'filefrag'], 
     expect(await store.problems()).toEqual([]);
   });
 
-  test('--link copies where there are none', async () => {
+  test('--link makes hard links where there are none', async () => {
     await using directory = await makeTemporaryDirectory('memory');
     const source = directory.join('source');
     await runChecked('mkdir', [source]);
     await unpackVectorRepository('bare', source);
     const store = await Store.init(directory.join('store'));
-    await store.pull(source, checksum, '--link', '--name', 'copied');
+    await store.pull(source, checksum, '--link', '--name', 'linked');
+    const linked = await Promise.all((await listObjects(store.path)).map(async (path) => (await stat(path)).nlink > 1));
+    expect(linked).toContain(true);
     expect(await store.problems()).toEqual([]);
   });
 });

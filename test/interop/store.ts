@@ -78,11 +78,20 @@ export class Store {
     return this.json('create-image', tree, '--erofs-version', `${erofsVersion}`, '--output', file);
   }
 
-  /** Findings that are errors; without any the repository is sound. */
+  /** What fsck finds, warnings included. */
+  async findings(): Promise<string[]> {
+    const { findings } = await this.#fsck();
+    return findings.map(({ severity, kind, subject }) => `${severity} ${kind} ${subject}`);
+  }
+
+  /** Without the warnings: those that make the repository unsound. */
   async problems(): Promise<string[]> {
+    return (await this.findings()).filter((finding) => finding.startsWith('error'));
+  }
+
+  async #fsck(): Promise<FsckReport> {
     const { exitCode, stdout, stderr } = await runCli(['fsck', '--json', '--repo', this.path]);
     if (exitCode !== 0 && exitCode !== 3) throw new Error(`fsck: exit status ${exitCode}\n${stderr}`);
-    const { findings } = JSON.parse(stdout) as FsckReport;
-    return findings.filter(({ severity }) => severity === 'error').map(({ kind, subject }) => `${kind} ${subject}`);
+    return JSON.parse(stdout) as FsckReport;
   }
 }
