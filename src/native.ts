@@ -74,7 +74,6 @@ const loaded = load();
 
 /** The addon, or undefined where it could not be loaded. */
 export const native: NativeAddon | undefined = loaded.addon;
-export const nativeAddon = (): NativeAddon | undefined => native;
 /** Why there is no addon; undefined when there is one. */
 export const addonProblem = (): string | undefined => loaded.problem;
 /** The same for the user, to be said once; undefined when all is well. */

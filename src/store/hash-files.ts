@@ -6,14 +6,14 @@ import { getSystemErrorName } from 'node:util';
 import { FormatError, type Where } from '../errors.ts';
 import { FsVerityHasher } from '../formats/fs-verity.ts';
 import { type Algorithm, CHECKSUM_BYTES, digestBytes } from '../formats/ids.ts';
-import { nativeAddon } from '../native.ts';
+import { native } from '../native.ts';
 import { openRegularFile } from './regular-file.ts';
 
 const CHUNK_BYTES = 1 << 18;
 
 /** fs-verity digest of an open file, from its first byte; nothing is asked of the kernel. */
 export async function hashOpenFile(handle: FileHandle, algorithm: Algorithm): Promise<Uint8Array> {
-  const addon = nativeAddon();
+  const addon = native;
   if (addon !== undefined) return addon.fsVerityFile(handle.fd, algorithm);
   const hasher = new FsVerityHasher(algorithm);
   for await (const chunk of chunksOf(handle)) hasher.update(chunk);
@@ -40,7 +40,7 @@ export interface FileToHash {
 
 /** One file's failure does not disturb the others. Special files are never opened for real, symlinks never followed. */
 export async function hashFiles(files: FileToHash[], algorithm: Algorithm): Promise<HashedFile[]> {
-  const addon = nativeAddon();
+  const addon = native;
   if (addon === undefined) {
     const hashed: HashedFile[] = [];
     for (const file of files) hashed.push(await hashInJavaScript(file, algorithm));

@@ -15,7 +15,7 @@ import type { FileBody } from '../formats/file-body.ts';
 import { type Checksum, objectIdFromBytes } from '../formats/ids.ts';
 import { HEADER_PREFIX_BYTES, parseArchiveHeader, parseOstreemeta } from '../formats/ostree/file-header.ts';
 import { MAX_HEADER_BYTES } from '../formats/ostree/limits.ts';
-import { type IngestBatch, ingestStatusName, ingestStepName, nativeAddon } from '../native.ts';
+import { type IngestBatch, ingestStatusName, ingestStepName, native } from '../native.ts';
 
 /** What each status of native/ingest-status.h means, with the field of the object that it speaks of. */
 const PROBLEMS: Record<string, [field: string, problem: string]> = {
@@ -109,7 +109,7 @@ function readHead(path: string): Uint8Array {
 }
 
 function parseOwnAttribute(path: string, where: Where): void {
-  const attribute = nativeAddon()?.lgetxattr(path, 'user.ostreemeta');
+  const attribute = native?.lgetxattr(path, 'user.ostreemeta');
   if (attribute === null) throw new FormatError('is missing', { ...where, field: 'user.ostreemeta' });
   if (attribute !== undefined) parseOstreemeta(attribute, where);
 }

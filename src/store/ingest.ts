@@ -7,7 +7,7 @@
 import type { FileBody, RepositoryMode } from '../formats/file-body.ts';
 import type { Checksum } from '../formats/ids.ts';
 import type { FileHeader } from '../formats/ostree/file-header.ts';
-import { native } from '../native.ts';
+import { type LinkMode, native } from '../native.ts';
 import { NativeIngest } from './ingest-native.ts';
 import { PortableIngest } from './ingest-portable.ts';
 import type { Repository } from './repository.ts';
@@ -28,7 +28,7 @@ export interface AdoptedFile extends IngestedFile {
   checksum: Checksum;
 }
 
-export type LinkMode = 'none' | 'reflink' | 'hard';
+export type { LinkMode };
 
 export interface IngestOptions {
   /** How local files may be shared with their source instead of copied. */

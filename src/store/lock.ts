@@ -8,7 +8,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LockedError } from '../errors.ts';
-import { nativeAddon } from '../native.ts';
+import { native } from '../native.ts';
 
 export type LockMode = 'shared' | 'exclusive';
 
@@ -112,7 +112,7 @@ function findTryLock(): Promise<TryLock | undefined> {
 }
 
 function nativeTryLock(): TryLock | undefined {
-  const addon = nativeAddon();
+  const addon = native;
   return addon === undefined ? undefined : async (fd, mode) => addon.flock(fd, mode === 'shared' ? 'sh' : 'ex');
 }
 

@@ -5,7 +5,7 @@ import { type FileHandle, link, open, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AddonNeededError, RepositoryError, type Where } from '../errors.ts';
 import type { Algorithm } from '../formats/ids.ts';
-import { nativeAddon } from '../native.ts';
+import { native } from '../native.ts';
 import { openRegularFile, readWhole } from './regular-file.ts';
 import { TEMPORARY_METADATA_PREFIX, temporaryName } from './temporaries.ts';
 import { enableVerity, measureVerity, type VerityState } from './verity.ts';
@@ -64,7 +64,7 @@ export async function createMetadataFile(
   bytes: Uint8Array,
   { algorithm, secure }: { algorithm: Algorithm; secure: boolean },
 ): Promise<boolean> {
-  if (secure && nativeAddon() === undefined)
+  if (secure && native === undefined)
     throw new AddonNeededError('a secure repository needs the native addon (doc/native.md); --insecure does without', {
       file: repositoryPath,
     });

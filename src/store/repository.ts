@@ -10,7 +10,7 @@ import {
   type RepositoryMeta,
   serializeRepositoryMeta,
 } from '../formats/repository-meta.ts';
-import { nativeAddon } from '../native.ts';
+import { native } from '../native.ts';
 import { LinkDirectory } from './links.ts';
 import { type LockMode, type LockOptions, RepositoryLock } from './lock.ts';
 import { createMetadataFile, isSecure, METADATA_FILE, readMetadataFile, syncDirectory } from './metadata-file.ts';
@@ -137,7 +137,7 @@ export class Repository implements AsyncDisposable {
   /** Everything stored so far is on disk when this resolves. Once for each publication, never for each object. */
   async barrier(): Promise<void> {
     try {
-      const addon = nativeAddon();
+      const addon = native;
       if (addon !== undefined) await addon.syncfs(this.#directory.fd);
       else for (const directory of this.#touched) await syncDirectory(directory);
       this.#touched.clear();
@@ -155,7 +155,7 @@ export class Repository implements AsyncDisposable {
   }
 
   #touch(directory: string): void {
-    if (nativeAddon() === undefined) this.#touched.add(directory);
+    if (native === undefined) this.#touched.add(directory);
   }
 
   async #checkWritable(): Promise<void> {

@@ -5,7 +5,7 @@ import { type FileHandle, link, mkdir, open, rename, unlink } from 'node:fs/prom
 import { join } from 'node:path';
 import { explainWriteError, FormatError } from '../errors.ts';
 import { type Algorithm, idToBytes, type ObjectId, objectRelativePath } from '../formats/ids.ts';
-import { nativeAddon } from '../native.ts';
+import { native } from '../native.ts';
 import { TEMPORARY_NAME_TRIES, TEMPORARY_OBJECT_PREFIX, temporaryName } from './temporaries.ts';
 import { enableVerity } from './verity.ts';
 
@@ -42,7 +42,7 @@ export class TemporaryObject implements AsyncDisposable {
   static async create(context: TemporaryContext): Promise<TemporaryObject> {
     try {
       await mkdir(context.root, { recursive: true });
-      if (nativeAddon() !== undefined) {
+      if (native !== undefined) {
         const handle = await openUnnamed(context.root);
         if (handle !== undefined) return new TemporaryObject(context, handle, undefined);
       }
@@ -71,7 +71,7 @@ export class TemporaryObject implements AsyncDisposable {
     const path = join(root, objectRelativePath(id));
     const directory = join(root, id.slice(0, 2));
     try {
-      if (nativeAddon() === undefined) await this.#handle.sync();
+      if (native === undefined) await this.#handle.sync();
       if (secure) {
         await this.#reopenReadOnly();
         await enableVerity(this.#handle, algorithm, idToBytes(id), { object: id });
@@ -109,7 +109,7 @@ export class TemporaryObject implements AsyncDisposable {
   async #linkAs(path: string): Promise<boolean> {
     try {
       if (this.#path !== undefined) await link(this.#path, path);
-      else nativeAddon()?.linkFd(this.#handle.fd, path);
+      else native?.linkFd(this.#handle.fd, path);
       return true;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
@@ -121,7 +121,7 @@ export class TemporaryObject implements AsyncDisposable {
     if (await this.#context.isIntact(id)) return false;
     if (this.#path === undefined) {
       const named = join(this.#context.root, temporaryName(TEMPORARY_OBJECT_PREFIX));
-      nativeAddon()?.linkFd(this.#handle.fd, named);
+      native?.linkFd(this.#handle.fd, named);
       this.#path = named;
     }
     try {

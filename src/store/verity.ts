@@ -4,7 +4,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AddonNeededError, DigestMismatchError, RepositoryError, type Where } from '../errors.ts';
 import { type Algorithm, toHex } from '../formats/ids.ts';
-import { nativeAddon } from '../native.ts';
+import { native } from '../native.ts';
 
 /**
  * `off`: the file has no fs-verity. `unsupported`: nor has its file system or this kernel. `unknown`: no addon to ask with.
@@ -13,7 +13,7 @@ export type VerityState = { algorithm: Algorithm; digest: Uint8Array } | 'off' |
 
 /** One ioctl; reads no file data. What the kernel has measured, it checks again on every read. */
 export function measureVerity(fd: number): VerityState {
-  const addon = nativeAddon();
+  const addon = native;
   if (addon === undefined) return 'unknown';
   try {
     return addon.measureVerity(fd) ?? 'off';
@@ -38,7 +38,7 @@ export async function enableVerity(
   expected: Uint8Array | undefined,
   where: Where,
 ): Promise<void> {
-  const addon = nativeAddon();
+  const addon = native;
   if (addon === undefined) throw new AddonNeededError('fs-verity needs the native addon; see doc/native.md', where);
   for (let attempt = 1; ; attempt++) {
     try {

@@ -8,7 +8,7 @@ import { afterAll, describe, expect, test, vi } from 'vitest';
 import { AddonNeededError, DigestMismatchError } from '../../src/errors.ts';
 import { fsVerityDigest } from '../../src/formats/fs-verity.ts';
 import { objectIdFromBytes } from '../../src/formats/ids.ts';
-import { nativeAddon } from '../../src/native.ts';
+import { native } from '../../src/native.ts';
 import { checkRepository } from '../../src/operations/fsck.ts';
 import { collectGarbage } from '../../src/operations/gc.ts';
 import { initRepository } from '../../src/store/init.ts';
@@ -35,7 +35,7 @@ afterAll(() => {
 const vectors = readRepositoryVectors();
 
 test('there is none here', () => {
-  expect(nativeAddon()).toBeUndefined();
+  expect(native).toBeUndefined();
 });
 
 test.each(['sha256', 'sha512'] as const)('objects, links and refs of %s are written and read', async (algorithm) => {

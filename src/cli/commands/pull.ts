@@ -1,5 +1,5 @@
 import { isChecksum } from '../../formats/ids.ts';
-import type { PullReport, PullResult } from '../../operations/pull.ts';
+import type { PullOptions, PullReport, PullResult } from '../../operations/pull.ts';
 import { choiceOption, newCommand, repeatable } from '../command.ts';
 import type { CliContext } from '../context.ts';
 import { formatBytes, formatCount } from '../format-size.ts';
@@ -25,12 +25,21 @@ export const PULL_FIELDS: Fields<PullResult> = [
   'signatures',
 ];
 
+/**
+ * `--link` alone: extents where the file system can share them, else a hard link where nobody else can change our object by it;
+ * `hard`: also into a secure repository, which turns on fs-verity of the source's file.
+ */
+const LINK_MODES = { auto: 'hard', reflink: 'reflink', hard: 'hard-sealed' } as const satisfies Record<
+  string,
+  PullOptions['link']
+>;
+
 interface Flags {
   base?: string[];
   name?: string;
   dryRun?: boolean;
   createImage?: boolean;
-  link?: 'reflink' | 'hard';
+  link?: keyof typeof LINK_MODES;
 }
 
 export const pullCommand = (cli: CliContext) =>
@@ -65,8 +74,8 @@ export const pullCommand = (cli: CliContext) =>
       choiceOption(
         '--link [how]',
         'share file content with a source on the same file system',
-        ['reflink', 'hard'],
-        'reflink',
+        Object.keys(LINK_MODES),
+        'auto',
       ),
     )
     .action(async (location: string, wanted: string[], { base, name, dryRun, createImage, link }: Flags) => {
@@ -84,7 +93,7 @@ export const pullCommand = (cli: CliContext) =>
         name,
         dryRun,
         createImage,
-        link,
+        link: link && LINK_MODES[link],
         jobs,
         signal,
         progress,
