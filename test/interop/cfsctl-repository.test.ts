@@ -290,7 +290,9 @@ describeWithPeers('one repository with cfsctl', CFSCTL_PEERS, () => {
         const ours = await Store.init(directory.join(`mixed-${algorithm}`), { algorithm });
         const cfsctl = new CfsctlRepository(ours.path);
         const soundForBoth = async () => expect([await ours.findings(), await cfsctl.problems()]).toEqual([[], []]);
-        const images = [(await ours.pull(nginx.url, first, '--name', LINE_REF, '--create-image')).image];
+        const images: (string | undefined)[] = [
+          (await ours.pull(nginx.url, first, '--name', LINE_REF, '--create-image')).image,
+        ];
         await soundForBoth();
 
         const before = (await nginx.requests()).length;
