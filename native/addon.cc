@@ -42,6 +42,7 @@ napi_value initialize(napi_env env, napi_value exports) {
     defineVerityCalls(env, exports);
     defineFileCalls(env, exports);
     defineMountCalls(env, exports);
+    defineMemoryCalls(env, exports);
     return exports;
   });
 }

@@ -23,5 +23,6 @@ void defineHashFiles(napi_env env, napi_value exports);
 void defineVerityCalls(napi_env env, napi_value exports);
 void defineFileCalls(napi_env env, napi_value exports);
 void defineMountCalls(napi_env env, napi_value exports);
+void defineMemoryCalls(napi_env env, napi_value exports);
 
 }  // namespace cfs

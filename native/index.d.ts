@@ -225,4 +225,10 @@ export interface NativeAddon {
   umount(path: NativePath, flags: number): void;
   /** A read-only, self-clearing loop device over the open file. It lives as long as `fd` or a mount of it. */
   attachLoopDevice(fd: number): { path: string; fd: number };
+
+  /**
+   * Tells the C library's allocator to give freed memory back early, at a little cost: fewer arenas, large blocks mapped on their own.
+   * For programs that own their process. false: not this C library, or it would not.
+   */
+  keepMemorySmall(): boolean;
 }

@@ -85,6 +85,9 @@ export const addonWarning = (): string | undefined =>
 /** `formats` knows no Buffer, whose slice() shares memory. */
 const plain = (buffer: Buffer): Uint8Array => new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
 
+/** Compressed output is taken in pieces of this size. */
+const ZSTD_CHUNK_BYTES = 128 * 1024;
+
 const BLOCK_BYTES = 4096;
 const DESCRIPTOR_BYTES = 256;
 const ALGORITHM_ID = { sha256: 1, sha512: 2 } as const;
@@ -128,17 +131,21 @@ export const nodeHashing: Hashing = {
 };
 
 /** One frame as a streaming writer makes it: the library is not told the size, so neither is the frame. */
-function compressZstd(bytes: Uint8Array): Promise<Uint8Array> {
+function compressZstd(content: Uint8Array | readonly Uint8Array[]): Promise<Uint8Array> {
   const { constants, createZstdCompress } = process.getBuiltinModule('node:zlib');
   return new Promise((resolve, reject) => {
-    const encoder = createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: 3 } });
+    const params = { [constants.ZSTD_c_compressionLevel]: 3 };
+    const encoder = createZstdCompress({ params, chunkSize: ZSTD_CHUNK_BYTES });
     const chunks: Buffer[] = [];
     encoder.on('error', reject);
     encoder.on('data', (chunk: Buffer) => chunks.push(chunk));
     encoder.on('end', () => resolve(plain(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks))));
     // the end must come in a call of its own; and a write of nothing would make another frame than no write
-    if (bytes.length > 0) encoder.write(bytes, () => encoder.end());
-    else encoder.end();
+    const pieces = (content instanceof Uint8Array ? [content] : content).filter(({ length }) => length > 0);
+    const last = pieces.pop();
+    for (const piece of pieces) encoder.write(piece);
+    if (last === undefined) encoder.end();
+    else encoder.write(last, () => encoder.end());
   });
 }
 

@@ -132,7 +132,9 @@ export class CliContext {
   async #warnOfMissingAddon(): Promise<void> {
     if (this.#warned) return;
     this.#warned = true;
-    const warning = (await import('../native.ts')).addonWarning();
+    const { addonWarning, native } = await import('../native.ts');
+    native?.keepMemorySmall(); // before other threads allocate
+    const warning = addonWarning();
     if (warning !== undefined) this.progress.warn(warning);
   }
 

@@ -3,8 +3,11 @@
 import type { Algorithm } from './ids.ts';
 
 export interface ZstdCodec {
-  /** One frame. Level 3; where the codec can stream, exactly as a streaming writer does (no content size in the frame). */
-  compress(bytes: Uint8Array): Promise<Uint8Array>;
+  /**
+   * One frame. Level 3; where the codec can stream, exactly as a streaming writer does (no content size in the frame).
+   * @param content in one piece or in several; how it is cut makes no difference
+   */
+  compress(content: Uint8Array | readonly Uint8Array[]): Promise<Uint8Array>;
   /**
    * All frames in `bytes`, skippable ones included.
    * @throws FormatError on damage, LimitError when the output would exceed `maxBytes`

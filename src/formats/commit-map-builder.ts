@@ -5,6 +5,7 @@ import { sortChecksums, writeChecksumTable } from './checksum-table.ts';
 import { DATA_ALIGNMENT, DATA_REF_BYTES, MAP_BUCKETS_AT, MAP_HEADER_BYTES, NO_OBJECT } from './commit-map.ts';
 import { type Algorithm, CHECKSUM_BYTES, digestBytes } from './ids.ts';
 import { NumberedDigests } from './numbered-digests.ts';
+import { grow, type OwnedBytes, release } from './owned-bytes.ts';
 
 /** Bytes of a commit map: 10 million objects with some room; its parts are single buffers. */
 export const MAX_COMMIT_STREAM_BYTES = 4 * 1024 ** 3;
@@ -14,7 +15,7 @@ const FIRST_DATA_BYTES = 64 * 1024;
 export class CommitMapBuilder {
   readonly #checksums = new NumberedDigests(CHECKSUM_BYTES);
   readonly #objects: NumberedDigests;
-  #data: Uint8Array = new Uint8Array(FIRST_DATA_BYTES);
+  #data: OwnedBytes = new Uint8Array(FIRST_DATA_BYTES);
   #dataEnd = 0;
   /** For each object: start of its data in #data / 8, its length, and its number in #objects. As in a data ref. */
   #refs = new Uint32Array(3 * FIRST_CAPACITY);
@@ -24,13 +25,13 @@ export class CommitMapBuilder {
   }
 
   /** Number of objects. */
-  get size(): number {
+  get count(): number {
     return this.#checksums.count;
   }
 
   /** Bytes that build() would make. */
   get contentBytes(): number {
-    return MAP_HEADER_BYTES + (CHECKSUM_BYTES + DATA_REF_BYTES) * this.size + this.#dataEnd;
+    return MAP_HEADER_BYTES + (CHECKSUM_BYTES + DATA_REF_BYTES) * this.count + this.#dataEnd;
   }
 
   /** The checksum as 32 raw bytes at `offset`. */
@@ -69,15 +70,12 @@ export class CommitMapBuilder {
       throw new LimitError(`a commit has more than ${MAX_COMMIT_STREAM_BYTES} bytes of metadata`, {
         format: 'commit map',
       });
-    const count = this.size;
+    const { count } = this;
     if (this.#checksums.add(checksum) < count) return false;
-    if (this.#dataEnd + paddedBytes > this.#data.length) this.#growData(this.#dataEnd + paddedBytes);
+    if (this.#dataEnd + paddedBytes > this.#data.length)
+      this.#data = grow(this.#data, Math.max(this.#dataEnd + paddedBytes, 2 * this.#data.length));
     const at = 3 * count;
-    if (at + 3 > this.#refs.length) {
-      const larger = new Uint32Array(2 * this.#refs.length);
-      larger.set(this.#refs);
-      this.#refs = larger;
-    }
+    if (at + 3 > this.#refs.length) this.#refs = new Uint32Array(this.#refs.buffer.transfer(2 * this.#refs.byteLength));
     this.#data.set(data, this.#dataEnd);
     this.#refs[at] = this.#dataEnd / DATA_ALIGNMENT;
     this.#refs[at + 1] = data.length;
@@ -91,7 +89,7 @@ export class CommitMapBuilder {
    * checksums that use them first.
    * @param commit raw checksum of the commit object, which must have been added
    */
-  build(commit: Uint8Array): { content: Uint8Array; objectRefs: Uint8Array } {
+  build(commit: Uint8Array): { content: OwnedBytes; objectRefs: OwnedBytes } {
     const commitNumber = this.#checksums.find(commit);
     if (commitNumber < 0) throw new TypeError('the commit object is not in its map');
     const checksums = this.#checksums.bytes;
@@ -129,10 +127,12 @@ export class CommitMapBuilder {
     return { content, objectRefs };
   }
 
-  #growData(neededBytes: number): void {
-    const larger = new Uint8Array(Math.max(neededBytes, 2 * this.#data.length));
-    larger.set(this.#data.subarray(0, this.#dataEnd));
-    this.#data = larger;
+  /** The end of it: nothing can be asked any more, and the memory is free. What build() made stays. */
+  release(): void {
+    this.#checksums.release();
+    this.#objects.release();
+    release(this.#data);
+    release(this.#refs);
   }
 }
 

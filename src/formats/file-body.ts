@@ -1,10 +1,12 @@
 /** How a source hands out one file object, so that ingest can read it without it passing through JavaScript. */
 
+import type { OwnedBytes } from './owned-bytes.ts';
+
 export type RepositoryMode = 'archive' | 'bare' | 'bare-user' | 'bare-user-only' | 'bare-split-xattrs';
 
 export type FileBody =
-  /** A whole `.filez`: 8-byte prefix, header variant, raw deflate. */
-  | { form: 'archive'; bytes: Uint8Array }
+  /** A whole `.filez`: 8-byte prefix, header variant, raw deflate. Whoever takes the body owns the buffer, and releases it. */
+  | { form: 'archive'; bytes: OwnedBytes }
   /** The same in pieces, for large ones. Whoever takes the body must read it to its end or call `return()`. */
   | { form: 'archive-chunks'; chunks: AsyncIterable<Uint8Array>; sizeHintBytes?: number }
   /**

@@ -1,12 +1,14 @@
 /** A growing set of equally long raw digests, numbered in the order of their addition. No JavaScript object per digest. */
 
+import { grow, type OwnedBytes, release } from './owned-bytes.ts';
+
 const FIRST_CAPACITY = 256;
 /** Of the slots at most half are used, so that probing stays short. */
 const SLOTS_PER_DIGEST = 2;
 
 export class NumberedDigests {
   readonly digestBytes: number;
-  #bytes: Uint8Array;
+  #bytes: OwnedBytes;
   #count = 0;
   /** Index + 1 of the digest, 0 for a free slot. */
   #slots = new Uint32Array(FIRST_CAPACITY * SLOTS_PER_DIGEST);
@@ -38,7 +40,7 @@ export class NumberedDigests {
     const found = this.#slots[slot] - 1;
     if (found >= 0) return found;
     const index = this.#count++;
-    if (this.#count * this.digestBytes > this.#bytes.length) this.#grow();
+    if (this.#count * this.digestBytes > this.#bytes.length) this.#bytes = grow(this.#bytes, 2 * this.#bytes.length);
     const at = index * this.digestBytes;
     for (let i = 0; i < this.digestBytes; i++) this.#bytes[at + i] = digest[offset + i];
     if (this.#count * SLOTS_PER_DIGEST > this.#slots.length) this.#rehash();
@@ -49,6 +51,12 @@ export class NumberedDigests {
   /** Digest number `index`; a view like `bytes`. */
   at(index: number): Uint8Array {
     return this.#bytes.subarray(index * this.digestBytes, (index + 1) * this.digestBytes);
+  }
+
+  /** The end of it: nothing can be asked any more, and the memory is free. */
+  release(): void {
+    release(this.#bytes);
+    release(this.#slots);
   }
 
   /** Slot that holds the digest, or the free one where it belongs. */
@@ -76,14 +84,10 @@ export class NumberedDigests {
     return hash ^ (hash >>> 15);
   }
 
-  #grow(): void {
-    const larger = new Uint8Array(2 * this.#bytes.length);
-    larger.set(this.#bytes);
-    this.#bytes = larger;
-  }
-
   #rehash(): void {
-    this.#slots = new Uint32Array(2 * this.#slots.length);
+    const { length } = this.#slots;
+    release(this.#slots);
+    this.#slots = new Uint32Array(2 * length);
     for (let index = 0; index < this.#count; index++)
       this.#slots[this.#slotOf(this.#bytes, index * this.digestBytes)] = index + 1;
   }

@@ -3,6 +3,7 @@
 import { FormatError, LimitError, MissingObjectError, type Where } from '../errors.ts';
 import type { ZstdCodec } from './codecs.ts';
 import { type Algorithm, digestBytes, type ObjectId, objectIdFromBytes } from './ids.ts';
+import { joined } from './owned-bytes.ts';
 import type { ByteRange, Splitstream } from './splitstream.ts';
 import { zstdPieces } from './zstd.ts';
 
@@ -159,12 +160,16 @@ export async function decompressRange(
   }
 }
 
-/** Instructions: −n and n inline bytes, or the index of an object. Neighbouring inline chunks become one. */
+/**
+ * Instructions: −n and n inline bytes, or the index of an object. Neighbouring inline chunks become one.
+ * @returns in pieces: content in one piece is not copied
+ */
 export function serializeChunks(
   content: Uint8Array | Iterable<SplitstreamChunk>,
   objectRefs: Uint8Array,
   algorithm: Algorithm,
-): Uint8Array {
+): Uint8Array[] {
+  if (content instanceof Uint8Array) return content.length === 0 ? [] : [instructionBytes(-content.length), content];
   const parts: Uint8Array[] = [];
   let inline: Uint8Array[] = [];
   const flush = (): void => {
@@ -173,28 +178,19 @@ export function serializeChunks(
     for (const part of inline) parts.push(part);
     inline = [];
   };
-  if (content instanceof Uint8Array) inline.push(content);
-  else {
-    const indexOf = objectIndexes(objectRefs, algorithm);
-    for (const chunk of content) {
-      if ('inline' in chunk) {
-        inline.push(chunk.inline.slice());
-        continue;
-      }
-      flush();
-      const index = indexOf.get(chunk.object);
-      if (index === undefined) throw new TypeError(`chunk refers to ${chunk.object}, which is not in objectRefs`);
-      parts.push(instructionBytes(index));
+  const indexOf = objectIndexes(objectRefs, algorithm);
+  for (const chunk of content) {
+    if ('inline' in chunk) {
+      inline.push(chunk.inline.slice());
+      continue;
     }
+    flush();
+    const index = indexOf.get(chunk.object);
+    if (index === undefined) throw new TypeError(`chunk refers to ${chunk.object}, which is not in objectRefs`);
+    parts.push(instructionBytes(index));
   }
   flush();
-  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
+  return [joined(parts)];
 }
 
 function objectIndexes(objectRefs: Uint8Array, algorithm: Algorithm): Map<ObjectId, number> {

@@ -8,6 +8,7 @@ import { ByteReader } from './byte-reader.ts';
 import type { ZstdCodec } from './codecs.ts';
 import { FS_VERITY_ALGORITHM_NUMBER } from './fs-verity.ts';
 import { type Algorithm, digestBytes, type ObjectId } from './ids.ts';
+import type { OwnedBytes } from './owned-bytes.ts';
 import { decompressRange, type SplitstreamChunk, serializeChunks } from './splitstream-content.ts';
 import { MAX_NAME_TABLE_BYTES, parseNameTable, serializeNameTable } from './splitstream-names.ts';
 
@@ -162,7 +163,7 @@ export interface SplitstreamContent {
 }
 
 /** The whole file, as composefs-rs writes it: sections in its order, no gaps; only the compressor may differ. */
-export async function serializeSplitstream(stream: SplitstreamContent, zstd: ZstdCodec): Promise<Uint8Array> {
+export async function serializeSplitstream(stream: SplitstreamContent, zstd: ZstdCodec): Promise<OwnedBytes> {
   const names = serializeNameTable(stream.namedRefs, stream.algorithm);
   const chunks = serializeChunks(stream.content, stream.objectRefs, stream.algorithm);
   const [namedRefs, content] = await Promise.all([zstd.compress(names.table), zstd.compress(chunks)]);

@@ -2,6 +2,7 @@
 
 import { LimitError, type Where } from '../errors.ts';
 import { ByteReader } from './byte-reader.ts';
+import { joined } from './owned-bytes.ts';
 import { ZSTD_MAX_BLOCK_BYTES } from './zstd-block.ts';
 
 const MAGIC = 0xfd2fb528;
@@ -75,14 +76,7 @@ export async function decompressByFrame(
     if (total > maxBytes) throw new LimitError(`expands to more than ${maxBytes} bytes`, { format: 'zstd' });
     parts.push(part);
   }
-  if (parts.length === 1) return parts[0];
-  const out = new Uint8Array(total);
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
+  return parts.length === 1 ? parts[0] : joined(parts);
 }
 
 function readFrame(reader: ByteReader, start: number): ZstdFrame {

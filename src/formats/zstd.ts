@@ -6,6 +6,7 @@
 import { LimitError, type Where } from '../errors.ts';
 import { ByteReader } from './byte-reader.ts';
 import type { ZstdCodec } from './codecs.ts';
+import { joined } from './owned-bytes.ts';
 import { Xxh64 } from './xxh64.ts';
 import { decodeBlock, newFrameState, ZSTD_MAX_BLOCK_BYTES } from './zstd-block.ts';
 import {
@@ -23,8 +24,8 @@ const FRAME_HEADER = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58);
 const EMPTY_FRAME = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0x20, 0x00, 0x01, 0x00, 0x00);
 
 export const portableZstd: ZstdCodec = {
-  async compress(bytes) {
-    return storeZstd(bytes);
+  async compress(content) {
+    return storeZstd(content instanceof Uint8Array ? content : joined(content));
   },
   async decompress(bytes, maxBytes) {
     return decompressZstd(bytes, maxBytes);

@@ -2,10 +2,11 @@
 
 import type { CommitMapBuilder } from '../formats/commit-map-builder.ts';
 import { type Checksum, idToBytes } from '../formats/ids.ts';
+import { release } from '../formats/owned-bytes.ts';
 import { partialRefPath, partialStreamName } from '../store/ostree-refs.ts';
 import { publish, unpublishStream } from '../store/publish.ts';
 import type { Repository } from '../store/repository.ts';
-import { storeCommitMap } from './commit-stream.ts';
+import { type BuiltCommitMap, storeCommitMap } from './commit-stream.ts';
 
 export interface CheckpointInterval {
   /** Time between checkpoints. */
@@ -27,6 +28,8 @@ export class Checkpoints {
   #objects = 0;
   #lastMs = performance.now();
   #running: Promise<void> | undefined;
+  /** The builder's place is taken by what it has built. */
+  #complete: BuiltCommitMap | undefined;
   #failure: unknown;
 
   constructor(repo: Repository, builder: CommitMapBuilder, commit: Checksum, interval: CheckpointInterval) {
@@ -46,16 +49,22 @@ export class Checkpoints {
     });
   }
 
-  /** Waits for a checkpoint under way. @throws what made one fail: a full disk should end the pull */
-  async settle(): Promise<void> {
+  /**
+   * Waits for a checkpoint under way, and builds the map of everything. The builder is released.
+   * @throws what made a checkpoint fail: a full disk should end the pull
+   */
+  async complete(): Promise<BuiltCommitMap> {
     await this.#running;
     if (this.#failure !== undefined) throw this.#failure;
+    this.#complete = this.#builder.build(idToBytes(this.#commit));
+    this.#builder.release();
+    return this.#complete;
   }
 
   /** One more, with everything that has arrived. */
   async last(): Promise<void> {
     await this.#running;
-    if (this.#builder.size > 0) await this.#write();
+    if (this.#complete !== undefined || this.#builder.count > 0) await this.#write();
   }
 
   /** Forgets the partial stream: the commit is complete, or the source's data is wrong. */
@@ -76,10 +85,17 @@ export class Checkpoints {
   async #write(): Promise<void> {
     this.#bytes = 0;
     this.#objects = 0;
-    const id = await storeCommitMap(this.#repo, this.#builder.build(idToBytes(this.#commit)), new Map(), 'partial');
+    const map = this.#complete ?? this.#builder.build(idToBytes(this.#commit));
+    const id = await storeCommitMap(this.#repo, map, new Map(), 'partial');
+    if (map !== this.#complete) releaseMap(map);
     const name = partialStreamName(this.#commit);
     await publish(this.#repo, { streams: [{ name, id }], streamRefs: [{ ref: partialRefPath(this.#commit), name }] });
     this.#lastMs = performance.now();
     this.#running = undefined;
   }
+}
+
+function releaseMap({ content, objectRefs }: BuiltCommitMap): void {
+  release(content);
+  release(objectRefs);
 }

@@ -1,8 +1,10 @@
 /** Writing commit maps as streams: the complete one, the partial one, and detached metadata beside them. */
 
+import type { CommitMap } from '../formats/commit-map.ts';
 import type { CommitMapBuilder } from '../formats/commit-map-builder.ts';
 import type { Checksum, ObjectId } from '../formats/ids.ts';
 import { MAX_METADATA_BYTES } from '../formats/ostree/limits.ts';
+import { release } from '../formats/owned-bytes.ts';
 import {
   CONTENT_TYPE_COMMITMETA,
   CONTENT_TYPE_OSTREE_COMMIT,
@@ -27,7 +29,7 @@ export type BuiltCommitMap = ReturnType<CommitMapBuilder['build']>;
 /** Stores a commit map as a complete or a partial commit stream. Nothing is published yet. */
 export const storeCommitMap = (
   repo: Repository,
-  { content, objectRefs }: BuiltCommitMap,
+  { content, objectRefs }: Pick<CommitMap, 'content' | 'objectRefs'>,
   namedRefs: ReadonlyMap<string, ObjectId>,
   kind: 'complete' | 'partial',
 ): Promise<ObjectId> =>
@@ -84,5 +86,7 @@ async function storeInlineStream(repo: Repository, content: Uint8Array, stream: 
     { algorithm: repo.algorithm, streamSize: content.length, content, ...stream },
     nodeZstd,
   );
-  return (await repo.objects.store(bytes)).id;
+  const { id } = await repo.objects.store(bytes);
+  release(bytes);
+  return id;
 }

@@ -20,14 +20,14 @@ const MAX_INDEXED_COMMITS = 16;
 
 export class KnownObjects {
   readonly #repo: Repository;
-  readonly #index: SideIndex | undefined;
+  readonly index: SideIndex;
   readonly #bases: StoredCommit[] = [];
   /** Promises: thousands of files ask for the same commit before it is open. */
   readonly #indexed = new Map<Checksum, Promise<StoredCommit | undefined>>();
 
-  private constructor(repo: Repository, index: SideIndex | undefined) {
+  private constructor(repo: Repository, index: SideIndex) {
     this.#repo = repo;
-    this.#index = index;
+    this.index = index;
   }
 
   static async open(repo: Repository, warn: (message: string) => void): Promise<KnownObjects> {
@@ -67,7 +67,7 @@ export class KnownObjects {
 
   /** What the side index claims about a file; a claim until `fileByClaim` has looked. */
   claim(checksum: Checksum): SideIndexEntry | undefined {
-    return this.#index?.lookup(idToBytes(checksum));
+    return this.index.lookup(idToBytes(checksum));
   }
 
   /** Believes the index only where the commit stream that it names says the same and the object has that size. */

@@ -237,12 +237,12 @@ class CommitPull {
       await fetch.run(commit);
       fetch.counts[partial === undefined ? 'fetched' : 'reused'].metadata++; // the commit itself
       if (dryRun) return { ...this.#result(checksum, fetch.counts), base };
-      await checkpoints.settle();
-      const built = builder.build(idToBytes(checksum));
+      const built = await checkpoints.complete();
       const digest = this.#verifyComplete(built, known, digests);
       const streamId = await this.#publishNew(checksum, built, detached);
       await checkpoints.discard();
-      await appendToSideIndex(repo, checksum, builder, digests, (message) => this.#progress.warn(message));
+      const map = CommitMap.parse(built.content, built.objectRefs, repo.algorithm);
+      await appendToSideIndex(repo, checksum, map, digests, (message) => this.#progress.warn(message), known.index);
       return {
         ...this.#result(checksum, fetch.counts),
         streamId,

@@ -5,7 +5,8 @@
 
 import { DigestMismatchError, FormatError, LimitError, type Where } from '../errors.ts';
 import type { CommitMapBuilder } from '../formats/commit-map-builder.ts';
-import { type Checksum, idToBytes, toHex } from '../formats/ids.ts';
+import { CHECKSUM_BYTES, type Checksum, checksumFromBytes, idToBytes, toHex } from '../formats/ids.ts';
+import { NumberedDigests } from '../formats/numbered-digests.ts';
 import type { Commit } from '../formats/ostree/commit.ts';
 import { parseDirmeta } from '../formats/ostree/dirmeta.ts';
 import { parseDirtree } from '../formats/ostree/dirtree.ts';
@@ -18,6 +19,7 @@ import type { KnownFile, KnownObjects } from './known-objects.ts';
 
 type MetadataType = 'dirtree' | 'dirmeta';
 type Kind = MetadataType | 'file';
+const KINDS: readonly Kind[] = ['dirtree', 'dirmeta', 'file'];
 
 interface MetadataItem {
   checksum: Checksum;
@@ -28,9 +30,9 @@ interface MetadataItem {
   bytes?: Uint8Array;
 }
 
-/** Bodies that have arrived and wait for an ingest thread: bounds memory, not speed. */
-const MAX_INGEST_BYTES = 8 << 20;
-const MAX_INGEST_OBJECTS = 512;
+/** For each ingest thread, bodies that are under way to it: more gains nothing, and costs memory. */
+const MAX_INGEST_BYTES = 2 << 20;
+const MAX_INGEST_OBJECTS = 64;
 
 export interface FetchCounts {
   fetched: { metadata: number; files: number };
@@ -55,9 +57,12 @@ export interface TreeFetchOptions {
 export class TreeFetch {
   readonly counts: FetchCounts = { fetched: { metadata: 0, files: 0 }, reused: { metadata: 0, files: 0 } };
   readonly #options: TreeFetchOptions;
-  readonly #kinds = new Map<Checksum, Kind>();
+  /** Every object met so far, and its number in KINDS: flat, for there may be millions. */
+  readonly #seen = new NumberedDigests(CHECKSUM_BYTES);
+  readonly #kinds: number[] = [];
   readonly #metadataQueue: MetadataItem[] = [];
-  readonly #fileQueue: Checksum[] = [];
+  /** Numbers in #seen. */
+  readonly #fileQueue: number[] = [];
   #metadataNext = 0;
   #fileNext = 0;
   #fetching = 0;
@@ -94,22 +99,24 @@ export class TreeFetch {
       });
     } finally {
       signal.removeEventListener('abort', onAbort);
+      this.#seen.release();
     }
     if (this.#failure !== undefined) throw this.#failure.error;
   }
 
   /** Starts what may start, in order: metadata first, for it uncovers more work. */
   #pump(): void {
-    const { source } = this.#options;
+    const { source, ingest } = this.#options;
+    const threads = ingest?.threads ?? 1;
     while (this.#failure === undefined && this.#fetching < source.maxConcurrency) {
       if (this.#metadataNext < this.#metadataQueue.length) {
         void this.#fetchMetadata(this.#metadataQueue[this.#metadataNext++]);
       } else if (
         this.#fileNext < this.#fileQueue.length &&
-        this.#ingesting < MAX_INGEST_OBJECTS &&
-        this.#ingestBytes < MAX_INGEST_BYTES
+        this.#ingesting < MAX_INGEST_OBJECTS * threads &&
+        this.#ingestBytes < MAX_INGEST_BYTES * threads
       ) {
-        void this.#fetchFile(this.#fileQueue[this.#fileNext++]);
+        void this.#fetchFile(checksumFromBytes(this.#seen.at(this.#fileQueue[this.#fileNext++])));
       } else break;
     }
     if (this.#fetching + this.#ingesting + this.#looking === 0) this.#settle?.();
@@ -130,13 +137,16 @@ export class TreeFetch {
     }
   }
 
-  #isNew(checksum: Checksum, kind: Kind): boolean {
-    const known = this.#kinds.get(checksum);
-    if (known === undefined) {
-      this.#kinds.set(checksum, kind);
-      return true;
+  /** @returns the object's number in #seen; undefined when it was met before */
+  #meet(checksum: Checksum, kind: Kind): number | undefined {
+    const { count } = this.#seen;
+    const number = this.#seen.add(idToBytes(checksum));
+    if (number === count) {
+      this.#kinds.push(KINDS.indexOf(kind));
+      return number;
     }
-    if (known === kind) return false;
+    const known = KINDS[this.#kinds[number]];
+    if (known === kind) return undefined;
     throw new FormatError(`the commit uses one object as ${known} and as ${kind}`, {
       ...this.#options.where,
       object: `${checksum}.${kind}`,
@@ -150,7 +160,7 @@ export class TreeFetch {
       const { checksum, type, depth } = item;
       let { bytes } = item;
       if (bytes === undefined) {
-        if (!this.#isNew(checksum, type)) continue;
+        if (this.#meet(checksum, type) === undefined) continue;
         bytes = known.metadata(checksum, type);
         if (bytes === undefined) {
           this.#metadataQueue.push(item);
@@ -175,7 +185,8 @@ export class TreeFetch {
   }
 
   #wantFile(checksum: Checksum): void {
-    if (!this.#isNew(checksum, 'file')) return;
+    const number = this.#meet(checksum, 'file');
+    if (number === undefined) return;
     const { known } = this.#options;
     const file = known.fileInBases(checksum);
     if (file !== undefined) {
@@ -184,7 +195,7 @@ export class TreeFetch {
     }
     const claim = known.claim(checksum);
     if (claim === undefined) {
-      this.#fileQueue.push(checksum);
+      this.#fileQueue.push(number);
       return;
     }
     this.#looking++;
@@ -193,7 +204,7 @@ export class TreeFetch {
       .then(
         (found) => {
           if (found !== undefined) this.#reuse(checksum, found);
-          else this.#fileQueue.push(checksum);
+          else this.#fileQueue.push(number);
         },
         (error: unknown) => this.#fail(error),
       )

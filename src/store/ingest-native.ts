@@ -1,10 +1,12 @@
 /** Batches file objects for the addon's ingest threads. */
 
 import { mkdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { explainWriteError, type Where } from '../errors.ts';
 import type { FileBody, RepositoryMode } from '../formats/file-body.ts';
 import { type Checksum, checksumFromBytes, digestBytes, idToBytes } from '../formats/ids.ts';
 import { type FileHeader, serializeContentHeader } from '../formats/ostree/file-header.ts';
+import { release } from '../formats/owned-bytes.ts';
 import { type IngestBatch, IngestHow, IngestStatus, type NativeAddon } from '../native.ts';
 import type { AdoptedFile, FileIngest, IngestedFile, IngestOptions, LinkMode } from './ingest.ts';
 import { type Refused, refusalError } from './ingest-errors.ts';
@@ -32,6 +34,7 @@ interface AdoptItem {
 }
 
 export class NativeIngest implements FileIngest {
+  readonly threads: number;
   readonly #engine: InstanceType<NativeAddon['Ingest']>;
   readonly #objectsRoot: string;
   readonly #idBytes: number;
@@ -46,9 +49,10 @@ export class NativeIngest implements FileIngest {
   constructor(
     native: NativeAddon,
     repo: Repository,
-    { link = 'none', alsoSha256 = false, threads, source }: IngestOptions,
+    { link = 'none', alsoSha256 = false, threads = availableParallelism(), source }: IngestOptions,
   ) {
     this.#objectsRoot = repo.objects.root;
+    this.threads = threads;
     this.#idBytes = digestBytes(repo.algorithm);
     this.#link = link;
     this.#where = source === undefined ? {} : { file: source.url };
@@ -58,7 +62,7 @@ export class NativeIngest implements FileIngest {
       algorithm: repo.algorithm,
       secure: repo.secure,
       alsoSha256,
-      ...(threads === undefined ? {} : { threads }),
+      threads,
     });
   }
 
@@ -90,7 +94,9 @@ export class NativeIngest implements FileIngest {
   async #sendArchive(items: ArchiveItem[]): Promise<Outcome[]> {
     const bodies = items.map(({ body }) => body.bytes);
     const batch = await this.#engine.archive(bodies, concatChecksums(items));
-    return items.map(({ checksum, body }, i) => this.#outcome(batch, i, { checksum, body }));
+    const outcomes = items.map(({ checksum, body }, i) => this.#outcome(batch, i, { checksum, body }));
+    for (const bytes of bodies) release(bytes);
+    return outcomes;
   }
 
   async #sendLocal(

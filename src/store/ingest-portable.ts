@@ -24,6 +24,7 @@ import type { Repository } from './repository.ts';
 const PREFIX_BYTES = 8;
 
 export class PortableIngest implements FileIngest {
+  readonly threads = 1;
   readonly #repo: Repository;
   readonly #alsoSha256: boolean;
   readonly #where: Where;

@@ -55,6 +55,8 @@ export interface FileIngest extends AsyncDisposable {
   adopt(path: string, header: FileHeader): Promise<AdoptedFile>;
   /** Bytes of content written to the store so far. */
   readonly bytesWritten: number;
+  /** How many objects are worked on at the same time. */
+  readonly threads: number;
 }
 
 export function openIngest(repo: Repository, options: IngestOptions = {}): FileIngest {

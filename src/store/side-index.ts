@@ -38,6 +38,7 @@ const MERGE_RATIO = 2;
 
 /** Objects of a commit: a CommitMap, or a CommitMapBuilder before it is one. */
 export interface CommitObjectTable {
+  readonly count: number;
   checksumBytesAt(index: number): Uint8Array;
   dataAt(index: number): Uint8Array;
   externalBytesAt(index: number): Uint8Array | undefined;
@@ -129,12 +130,11 @@ export class SideIndex {
   async append(
     commit: Checksum,
     objects: CommitObjectTable,
-    count: number,
     sha256Digests: ReadonlyMap<Checksum, Uint8Array> = new Map(),
   ): Promise<void> {
     const commitBytes = idToBytes(commit);
     let builder = new SideIndexBuilder(this.#algorithm);
-    for (let index = 0; index < count; index++) {
+    for (let index = 0; index < objects.count; index++) {
       const checksum = objects.checksumBytesAt(index);
       const object = objects.externalBytesAt(index);
       const digest = sha256Digests.size === 0 ? undefined : sha256Digests.get(toHex(checksum) as Checksum);
@@ -283,16 +283,23 @@ export class SideIndex {
   }
 }
 
-/** Records a stored commit. What goes wrong is a warning: the commit is complete without it. */
+/**
+ * Records a stored commit. What goes wrong is a warning: the commit is complete without it.
+ * @param opened what has been read of the index is not read again
+ */
 export const appendToSideIndex = (
   repo: Repository,
   commit: Checksum,
-  objects: CommitObjectTable & { readonly size: number },
+  objects: CommitObjectTable,
   sha256Digests: ReadonlyMap<Checksum, Uint8Array>,
   warn: Warn,
+  opened?: SideIndex,
 ): Promise<void> =>
-  change(repo, warn, (index) =>
-    index.append(commit, objects, objects.size, repo.algorithm === 'sha256' ? undefined : sha256Digests),
+  change(
+    repo,
+    warn,
+    (index) => index.append(commit, objects, repo.algorithm === 'sha256' ? undefined : sha256Digests),
+    opened,
   );
 
 /** After commits were removed. */
@@ -302,18 +309,24 @@ export const pruneSideIndex = (repo: Repository, warn: Warn): Promise<void> =>
 /** Makes the index anew from the stored commits. Digests that only the old one had are lost. */
 export const rebuildSideIndex = (
   repo: Repository,
-  maps: AsyncIterable<CommitObjectTable & { readonly commit: Checksum; readonly count: number }>,
+  maps: AsyncIterable<CommitObjectTable & { readonly commit: Checksum }>,
   warn: Warn,
 ): Promise<void> =>
   change(repo, warn, async (index) => {
     await index.clear();
-    for await (const map of maps) await index.append(map.commit, map, map.count);
+    for await (const map of maps) await index.append(map.commit, map);
   });
 
-async function change(repo: Repository, warn: Warn, how: (index: SideIndex) => Promise<void>): Promise<void> {
+async function change(
+  repo: Repository,
+  warn: Warn,
+  how: (index: SideIndex) => Promise<void>,
+  index = new SideIndex(repo.path, repo.algorithm, warn),
+): Promise<void> {
   try {
     await repo.requireWritable();
-    await how(await openSideIndex(repo.path, repo.algorithm, warn));
+    await index.load();
+    await how(index);
   } catch (error) {
     warn(`the side index was not brought up to date: ${explained(error).message}`);
   }

@@ -168,7 +168,7 @@ describe.each(['sha256', 'sha512'] as const)('random maps, %s', (algorithm) => {
         delete commit.external;
         const builder = new CommitMapBuilder(algorithm);
         for (const { checksum, data, external } of objects) builder.add(checksum, data, external);
-        expect(builder.size).toBe(objects.length);
+        expect(builder.count).toBe(objects.length);
         const { content, objectRefs } = builder.build(commit.checksum);
         expect(content.length).toBe(builder.contentBytes);
         const map = CommitMap.parse(content, objectRefs, algorithm);
@@ -308,9 +308,19 @@ test('a million objects', () => {
   expect(cpuSeconds).toBeLessThan(20); // about 2 on an idle machine; a quadratic step would take hours
 });
 
+test('what was built stays when the builder is released', () => {
+  const builder = new CommitMapBuilder('sha256');
+  const checksum = new Uint8Array(32).fill(7);
+  builder.add(checksum, Uint8Array.of(1, 2, 3));
+  const { content, objectRefs } = builder.build(checksum);
+  builder.release();
+  const map = CommitMap.parse(content, objectRefs, 'sha256');
+  expect(map.dataAt(map.findBytes(checksum))).toEqual(Uint8Array.of(1, 2, 3));
+});
+
 test('a map that could not be stored is refused while it grows', () => {
   const builder = new CommitMapBuilder('sha256');
   const big = { length: 5 * 1024 ** 3 } as unknown as Uint8Array; // only its length is looked at
   expect(() => builder.add(new Uint8Array(32), big)).toThrow(LimitError);
-  expect(builder.size).toBe(0);
+  expect(builder.count).toBe(0);
 });

@@ -71,6 +71,14 @@ test.each(ZSTD_CODECS)('$codec: frames as composefs-rs writes them', async ({ zs
   expect(toHex(await zstd.compress(record))).toBe(`28b52ffd0058910000${toHex(record)}`); // no content size, 2 MiB window
 });
 
+test.each(ZSTD_CODECS)('$codec: how the content is cut makes no difference to the frame', async ({ zstd }) => {
+  const content = CONTENTS.json(900_000);
+  const whole = toHex(await zstd.compress(content));
+  const pieces = [0, 0, 8, 131_072, 131_080, 700_001].map((at, i, cuts) => content.subarray(at, cuts[i + 1]));
+  expect(toHex(await zstd.compress(pieces))).toBe(whole);
+  expect(toHex(await zstd.compress([]))).toBe(toHex(await zstd.compress(new Uint8Array(0))));
+});
+
 const HELLO = compress(encode('hello'), 3);
 const WORLD = compress(encode(' world'), 3);
 const SKIPPABLE = fromHex('5f2a4d1803000000aabbcc');

@@ -15,6 +15,7 @@ import {
   addonWarning,
   ingestStatusName,
   ingestStepName,
+  native,
   nodeHashing,
   nodeZstd,
 } from '../../src/native.ts';
@@ -23,6 +24,8 @@ import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
 import { concat, makeContent } from './archive-object.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } };
+const isGlibc = header.glibcVersionRuntime !== undefined;
 const SKIPPABLE = Uint8Array.of(0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3);
 
 describe('nodeHashing', () => {
@@ -34,6 +37,10 @@ describe('nodeHashing', () => {
       expect(toHex(nodeHashing.fsVerity(algorithm, bytes))).toBe(toHex(portableHashing.fsVerity(algorithm, bytes)));
   });
   test('of nothing', () => expect(toHex(nodeHashing.sha256())).toBe(toHex(portableHashing.sha256())));
+});
+
+test('the allocator of this C library can be told to keep memory small', () => {
+  expect(native?.keepMemorySmall()).toBe(isGlibc);
 });
 
 describe('nodeZstd', () => {
