@@ -106,6 +106,7 @@ describeWithPeers('images of cfsctl', CFSCTL_PEERS, () => {
         expect(idOf(withNuls(tree))).toBe(theirImage);
         const dumpWithNuls = Buffer.concat([...serializeDumpfile(tree)]);
         expect(dumpWithNuls.equals(await theirs.run('ostree', 'dump', DRESSED_REF))).toBe(true);
+        expect((await new Store(theirs.path).dump(theirImage)).equals(dumpWithNuls)).toBe(true);
       });
 
       const title = erofsVersion === 2 ? 'are refused, as cfsctl refuses to read them' : 'are in the same image';

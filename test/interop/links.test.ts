@@ -82,6 +82,7 @@ describeWithPeers('links on a file system with reflinks', ['root', 'filefrag'], 
     [[], 'own'],
     [['--link'], 'shared'],
     [['--link=reflink'], 'shared'],
+    [['--link=hard'], 'shared'],
   ])('%j: extents are %s', async (options, expected) => {
     await using fileSystem = await mountBtrfs();
     const source = join(fileSystem.path, 'source');
@@ -96,15 +97,20 @@ describeWithPeers('links on a file system with reflinks', ['root', 'filefrag'], 
     expect(await store.problems()).toEqual([]);
   });
 
-  test('--link makes hard links where there are none', async () => {
+  test.each([
+    [['--link'], 'some'],
+    [['--link=hard'], 'some'],
+    [['--link=reflink'], 'none'],
+    [[], 'none'],
+  ])('%j where there are no reflinks: %s are hard links', async (options, expected) => {
     await using directory = await makeTemporaryDirectory('memory');
     const source = directory.join('source');
     await runChecked('mkdir', [source]);
     await unpackVectorRepository('bare', source);
     const store = await Store.init(directory.join('store'));
-    await store.pull(source, checksum, '--link', '--name', 'linked');
-    const linked = await Promise.all((await listObjects(store.path)).map(async (path) => (await stat(path)).nlink > 1));
-    expect(linked).toContain(true);
+    await store.pull(source, checksum, ...options, '--name', 'linked');
+    const links = await Promise.all((await listObjects(store.path)).map(async (path) => (await stat(path)).nlink));
+    expect(links.some((count) => count > 1) ? 'some' : 'none').toBe(expected);
     expect(await store.problems()).toEqual([]);
   });
 });
