@@ -8,6 +8,18 @@ import { composefsDigest } from '../formats/ostree/commit.ts';
 import { nodeHashing } from '../native.ts';
 import type { CommitObjects } from './commit-reader.ts';
 import { composefsLeaf, type LeafMaker, type TreeRoots, treeOfCommit } from './commit-tree.ts';
+import { heapBytesOfTree } from './tree-memory.ts';
+import type { TreeShape } from './tree-shape.ts';
+
+/**
+ * Heap bytes that a tree may take where its digest is checked in passing: some 600,000 paths of a usual tree. Shared
+ * directories let a commit of a few kilobytes stand for millions.
+ */
+const MAX_CHEAP_TREE_BYTES = 256 * 2 ** 20;
+
+/** Whether a pull checks the digest by itself. */
+export const isCheapToCheck = (shape: TreeShape): boolean =>
+  heapBytesOfTree(shape, 'separate-inodes') <= MAX_CHEAP_TREE_BYTES;
 
 /** Finds the sha256 fs-verity digest of an external file's content. */
 export type ContentDigest = (checksum: Checksum, object: ObjectId) => ObjectId | undefined;

@@ -15,6 +15,7 @@ import { imageRefName, storeWithNamedRefs } from './commit-stream.ts';
 import { treeOfCommit } from './commit-tree.ts';
 import { verifyComposefsDigest } from './composefs-digest.ts';
 import { contentDigests } from './content-digests.ts';
+import { requireHeapFor } from './tree-memory.ts';
 import { measureTree } from './tree-shape.ts';
 
 export type ErofsVersion = 0 | 1 | 2;
@@ -56,7 +57,9 @@ export async function createImage(
   const progress = options.progress ?? silentProgress;
   if (!options.dryRun) await repo.requireWritable();
   const commit = await openCommit(repo, checksum);
-  const { paths } = measureTree(commit);
+  const shape = measureTree(commit);
+  requireHeapFor(shape, commit.where);
+  const { paths } = shape;
   progress.update({ phase: 'image', done: 0, total: paths });
   await checkObjectSizes(repo, commit, options.signal);
   const root = treeOfCommit(commit);

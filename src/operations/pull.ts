@@ -33,7 +33,7 @@ import { verifyBindings } from './bindings.ts';
 import { type CheckpointInterval, Checkpoints, DEFAULT_CHECKPOINT_INTERVAL } from './checkpoint.ts';
 import { CommitObjects, findCommit, findPartialCommit, type StoredCommit } from './commit-reader.ts';
 import { type BuiltCommitMap, storeCommitMap, storeDetachedMetadata } from './commit-stream.ts';
-import { verifyComposefsDigest } from './composefs-digest.ts';
+import { isCheapToCheck, verifyComposefsDigest } from './composefs-digest.ts';
 import { createImage } from './create-image.ts';
 import { KnownObjects } from './known-objects.ts';
 import { findRef, listPartialCommits, resolveCommit } from './resolve-name.ts';
@@ -307,7 +307,14 @@ class CommitPull {
   ): 'match' | 'absent' | 'unknown' {
     const where = { file: this.#source.url };
     const objects = new CommitObjects(CommitMap.parse(content, objectRefs, this.#repo.algorithm, where), where);
-    measureTree(objects);
+    const shape = measureTree(objects);
+    if (composefsDigest(objects.commit()) !== undefined && !isCheapToCheck(shape)) {
+      this.#progress.warn(
+        `the composefs digest of ${objects.map.commit} was not checked: ${shape.paths} paths are too many for that here; ` +
+          '`create-image --require-digest` checks it',
+      );
+      return 'unknown';
+    }
     return verifyComposefsDigest(objects, (file, object) => {
       if (this.#repo.algorithm === 'sha256') return object;
       const digest = digests.get(file) ?? known.claim(file)?.sha256Digest;

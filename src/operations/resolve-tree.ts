@@ -11,6 +11,7 @@ import type { Repository } from '../store/repository.ts';
 import { openCommit, type StoredCommit } from './commit-reader.ts';
 import { treeOfCommit } from './commit-tree.ts';
 import { resolveCommit } from './resolve-name.ts';
+import { requireHeapFor } from './tree-memory.ts';
 import { measureTree } from './tree-shape.ts';
 
 export const FILE_PREFIX = 'file:';
@@ -39,7 +40,7 @@ export async function openTree(repo: () => Promise<Repository>, name: string): P
   }
   const commit = await resolveCommit(repository, name);
   const stored = await openCommit(repository, commit);
-  measureTree(stored);
+  requireHeapFor(measureTree(stored), stored.where);
   return { kind: 'commit', commit, stored, root: treeOfCommit(stored) };
 }
 

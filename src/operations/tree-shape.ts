@@ -8,6 +8,8 @@ import type { CommitObjects } from './commit-reader.ts';
 export interface TreeShape {
   /** Paths below and including the root, shared directories counted at every use. */
   paths: number;
+  /** How many of the paths are directories. */
+  directories: number;
   /** Levels of directories below the root. */
   depth: number;
 }
@@ -35,10 +37,11 @@ export function measureTree(objects: CommitObjects): TreeShape {
       continue;
     }
     stack.pop();
-    const shape = { paths: 1 + files.length, depth: 0 };
+    const shape = { paths: 1 + files.length, directories: 1, depth: 0 };
     for (const child of directories) {
       const below = known.get(child.dirtree) as TreeShape;
       shape.paths += below.paths;
+      shape.directories += below.directories;
       shape.depth = Math.max(shape.depth, below.depth + 1);
     }
     const where = { ...objects.where, object: `${dirtree}.dirtree` };
