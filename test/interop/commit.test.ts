@@ -4,7 +4,7 @@ import { chmod, chown, link, mkdir, rm, symlink, writeFile } from 'node:fs/promi
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Checksum } from '../../src/formats/ids.ts';
-import { runCliError } from '../cli/run-cli.ts';
+import { runCliError, runCliJson } from '../cli/run-cli.ts';
 import { runOstree } from '../support/chroot.ts';
 import { AWKWARD_REF, CANONICAL_REF, OS_TREE_PEERS, osTree } from '../support/os-tree.ts';
 import { describeWithPeers, getPeer } from '../support/peers.ts';
@@ -114,6 +114,19 @@ describeWithPeers('commit', OS_TREE_PEERS, () => {
     async (time) => {
       const options = [`--timestamp=${time}`, '--parent=none', '--no-xattrs'];
       expect(await ours('times', options)).toBe(await theirs('times', options));
+    },
+  );
+
+  test.each(['2024-01-31', '2024-01-31T12:00:00', '2024-01-31 12:00:00', '2024-01-31T12:00:00Z'])(
+    'means the same by --timestamp=%s where it is not the time of Greenwich',
+    async (time) => {
+      const options = [`--timestamp=${time}`, '--branch=zones', '--parent=none', '--no-xattrs'];
+      const env = { TZ: 'EST5EDT' };
+      const args = ['commit', `--repo=${repository('archive')}`, `--tree=dir=${tree}`, ...options];
+      const { commit } = await runCliJson<{ commit: string }>(['commit', '--repo', store.path, tree, ...options], {
+        env,
+      });
+      expect(commit).toBe((await runOstree(args, { env })).stdout.trim());
     },
   );
 

@@ -94,11 +94,13 @@ async function dumpfileTree(cli: CliContext, path: string) {
   return (await openTree(() => cli.openRepository(), `${FILE_PREFIX}${path}`)).root;
 }
 
-/** `1700000000`, `@1700000000`, `2026-01-31T12:00:00Z`. */
+/** `1700000000`, `@1700000000`, `2026-01-31T12:00:00Z`, and without a zone in local time, as for ostree. */
 function parseTimestamp(text: string): bigint {
   const seconds = /^@?(-?\d{1,18})$/.exec(text)?.[1];
   if (seconds !== undefined) return BigInt(seconds);
-  const ms = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN;
+  const day = /^\d{4}-\d\d-\d\d/.exec(text)?.[0];
+  // A day alone would be taken for one in UTC.
+  const ms = day === undefined ? Number.NaN : Date.parse(day === text ? `${day}T00:00` : text);
   if (Number.isNaN(ms)) throw new InvalidArgumentError('It is a number of seconds since 1970 or an ISO 8601 time.');
   return BigInt(Math.floor(ms / 1000));
 }
