@@ -132,7 +132,7 @@ export class LockedError extends CfsError {
 
 /**
  * Turns an errno error of a write to the repository into one that we can explain; anything else comes back unchanged.
- * ENOSPC, EDQUOT → NoSpaceError; EROFS, EACCES, EPERM → RepositoryError.
+ * ENOSPC, EDQUOT → NoSpaceError; EROFS, EACCES, EPERM, EIO → RepositoryError.
  */
 export function explainWriteError(error: unknown, where: Where): unknown {
   if (error instanceof CfsError || !(error instanceof Error)) return error;
@@ -145,6 +145,8 @@ export function explainWriteError(error: unknown, where: Where): unknown {
     case 'EACCES':
     case 'EPERM':
       return new RepositoryError('permission denied', where, { cause: error });
+    case 'EIO':
+      return new RepositoryError('cannot be written: the disk fails', where, { cause: error });
     default:
       return error;
   }

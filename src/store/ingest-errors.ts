@@ -16,6 +16,7 @@ import { type Checksum, objectIdFromBytes } from '../formats/ids.ts';
 import { HEADER_PREFIX_BYTES, parseArchiveHeader, parseOstreemeta } from '../formats/ostree/file-header.ts';
 import { MAX_HEADER_BYTES } from '../formats/ostree/limits.ts';
 import { type IngestBatch, ingestStatusName, ingestStepName, native } from '../native.ts';
+import { explainReadError } from './regular-file.ts';
 
 /** What each status of native/ingest-status.h means, with the field of the object that it speaks of. */
 const PROBLEMS: Record<string, [field: string, problem: string]> = {
@@ -117,9 +118,11 @@ function parseOwnAttribute(path: string, where: Where): void {
 function systemCallError(batch: IngestBatch, i: number, where: Where, objectsRoot: string): unknown {
   const step = ingestStepName(batch.steps[i]);
   const error = Object.assign(new Error(`${step} failed`), {
+    syscall: step,
     errno: -batch.errno[i],
     code: getSystemErrorName(-batch.errno[i]),
   });
+  if (step.includes('existing')) return explainReadError(error, { ...where, file: objectsRoot });
   if (!step.includes('source')) return explainWriteError(error, { ...where, file: objectsRoot });
   if (error.code === 'ENOENT') return new MissingObjectError('is missing at the source', where, { cause: error });
   if (error.code === 'ELOOP' || error.code === 'EISDIR' || error.code === 'ENODATA')

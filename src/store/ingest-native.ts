@@ -170,8 +170,9 @@ export class NativeIngest implements FileIngest {
 /** A fresh repository has none. */
 function createObjectsDirectory(path: string): void {
   try {
-    mkdirSync(path, { recursive: true });
+    mkdirSync(path);
   } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return;
     throw explainWriteError(error, { file: path });
   }
 }

@@ -2,9 +2,10 @@
 
 import { mkdir, rmdir, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { ConflictError, explainWriteError } from '../errors.ts';
+import { ConflictError, explainWriteError, FormatError } from '../errors.ts';
 import type { Algorithm } from '../formats/ids.ts';
 import { parseRepositoryMeta, type RepositoryMeta, serializeRepositoryMeta } from '../formats/repository-meta.ts';
+import { makeDirectories } from './directories.ts';
 import { createMetadataFile, isSecure, METADATA_FILE, readMetadataFile } from './metadata-file.ts';
 import { inferSettings, OLD_FORMAT_EROFS_VERSION } from './old-format.ts';
 
@@ -38,7 +39,7 @@ export async function initRepository(
 ): Promise<InitReport> {
   const absolute = resolve(path);
   const wanted = { path: absolute, algorithm, erofsVersion, insecure };
-  const made = await makeDirectory(absolute);
+  const made = await makeRepositoryDirectory(absolute);
   try {
     if (made === undefined && (await compareWithExisting(wanted, ensure))) return { ...wanted, created: false };
     const bytes = serializeRepositoryMeta({ algorithm, erofs: { default: erofsVersion, extra: [] } });
@@ -53,12 +54,13 @@ export async function initRepository(
 }
 
 /** @returns the first directory that had to be made, if any */
-async function makeDirectory(path: string): Promise<string | undefined> {
+async function makeRepositoryDirectory(path: string): Promise<string | undefined> {
   try {
-    const madeParent = await mkdir(dirname(path), { recursive: true });
+    const madeParent = await makeDirectories(dirname(path));
     await mkdir(path, { mode: REPOSITORY_MODE });
     return madeParent ?? path;
   } catch (error) {
+    if (error instanceof FormatError) throw new ConflictError('is not a directory', error.where, { cause: error });
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw explainWriteError(error, { file: path });
     if (!(await stat(path)).isDirectory())
       throw new ConflictError('is not a directory', { file: path }, { cause: error });
@@ -66,7 +68,7 @@ async function makeDirectory(path: string): Promise<string | undefined> {
   }
 }
 
-/** Takes back what `makeDirectory` made, as far as nobody else used it. */
+/** Takes back what `makeRepositoryDirectory` made, as far as nobody else used it. */
 async function removeEmpty(path: string, first: string): Promise<void> {
   for (let directory = path; directory.length >= first.length; directory = resolve(directory, '..')) {
     try {

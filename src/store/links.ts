@@ -3,7 +3,7 @@
  * Only the exact targets that writers produce are understood; nothing is ever followed by the kernel.
  */
 
-import { lstat, mkdir, readdir, readlink, unlink } from 'node:fs/promises';
+import { lstat, readdir, readlink, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   explainWriteError,
@@ -14,6 +14,7 @@ import {
   type Where,
 } from '../errors.ts';
 import type { Algorithm, ObjectId } from '../formats/ids.ts';
+import { makeDirectory } from './directories.ts';
 import { nameOfRefTarget, objectOfTarget, objectTarget, refTarget } from './link-targets.ts';
 import { checkFirstLevelName, checkRefPath, REFS_DIRECTORY } from './names.ts';
 import { replaceSymlink } from './replace-symlink.ts';
@@ -222,7 +223,7 @@ export class LinkDirectory {
       for (const component of ['', ...parents]) {
         const parent = directory;
         directory = join(directory, component);
-        if (await ensureDirectory(directory, where)) touched(parent);
+        if (await makeDirectory(directory, DIRECTORY_MODE)) touched(parent);
       }
       if (await replaceSymlink(repositoryPath, target, join(directory, leaf))) touched(directory);
     } catch (error) {
@@ -275,19 +276,6 @@ export class LinkDirectory {
   }
   #whereRef(refPath: string): Where {
     return { file: `${this.kind}/${REFS_DIRECTORY}/${refPath}` };
-  }
-}
-
-/** @returns whether it had to be made */
-async function ensureDirectory(path: string, where: Where): Promise<boolean> {
-  try {
-    await mkdir(path, { mode: DIRECTORY_MODE });
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    if (!(await lstat(path)).isDirectory())
-      throw new FormatError(`${path} is in the way: it is not a directory`, where, { cause: error });
-    return false;
   }
 }
 

@@ -79,7 +79,12 @@ export async function createMetadataFile(
   } finally {
     await unlink(temporary).catch(() => {}); // gc sweeps what stays
   }
-  await syncDirectory(repositoryPath);
+  try {
+    await syncDirectory(repositoryPath);
+  } catch (error) {
+    await unlink(join(repositoryPath, METADATA_FILE)).catch(() => {}); // the first error is the one to tell
+    throw error;
+  }
   return true;
 }
 

@@ -4,7 +4,7 @@
  */
 
 import { lstatSync } from 'node:fs';
-import { lstat, mkdir, readdir, rename, unlink, writeFile } from 'node:fs/promises';
+import { lstat, readdir, rename, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CfsError, FormatError } from '../errors.ts';
 import { type Algorithm, type Checksum, idToBytes, toHex } from '../formats/ids.ts';
@@ -17,6 +17,7 @@ import {
   UnknownSegmentVersionError,
 } from '../formats/side-index.ts';
 import { nodeHashing } from '../native.ts';
+import { makeDirectories } from './directories.ts';
 import { commitStreamName } from './ostree-refs.ts';
 import { openRegularFile, readWhole } from './regular-file.ts';
 import type { Repository } from './repository.ts';
@@ -215,7 +216,7 @@ export class SideIndex {
     const segment = SideIndexSegment.parse(bytes, this.#algorithm, nodeHashing.sha256);
     const name = `${toHex(bytes.subarray(-32)).slice(0, 32)}.segment`;
     const temporary = join(this.#directory, temporaryName(TEMPORARY_PREFIX));
-    await mkdir(this.#directory, { recursive: true, mode: DIRECTORY_MODE });
+    await makeDirectories(this.#directory, DIRECTORY_MODE);
     if (!(await lstat(this.#directory)).isDirectory())
       throw new FormatError('is no directory', { file: SIDE_INDEX_DIRECTORY });
     try {

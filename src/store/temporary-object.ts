@@ -1,11 +1,12 @@
 /** An object on its way into the store: no name until its content is complete and its digest known. */
 
 import { constants } from 'node:fs';
-import { type FileHandle, link, mkdir, open, rename, unlink } from 'node:fs/promises';
+import { type FileHandle, link, open, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { explainWriteError, FormatError } from '../errors.ts';
 import { type Algorithm, idToBytes, type ObjectId, objectRelativePath } from '../formats/ids.ts';
 import { native } from '../native.ts';
+import { makeDirectory } from './directories.ts';
 import { TEMPORARY_NAME_TRIES, TEMPORARY_OBJECT_PREFIX, temporaryName } from './temporaries.ts';
 import { enableVerity } from './verity.ts';
 
@@ -41,7 +42,7 @@ export class TemporaryObject implements AsyncDisposable {
 
   static async create(context: TemporaryContext): Promise<TemporaryObject> {
     try {
-      await mkdir(context.root, { recursive: true });
+      await makeDirectory(context.root);
       if (native !== undefined) {
         const handle = await openUnnamed(context.root);
         if (handle !== undefined) return new TemporaryObject(context, handle, undefined);
@@ -76,12 +77,7 @@ export class TemporaryObject implements AsyncDisposable {
         await this.#reopenReadOnly();
         await enableVerity(this.#handle, algorithm, idToBytes(id), { object: id });
       }
-      await mkdir(directory).then(
-        () => touched(root),
-        (error: NodeJS.ErrnoException) => {
-          if (error.code !== 'EEXIST') throw error;
-        },
-      );
+      if (await makeDirectory(directory)) touched(root);
       const isNew = (await this.#linkAs(path)) || (await this.#replaceDamaged(path, id));
       if (isNew) touched(directory);
       return isNew;

@@ -12,6 +12,8 @@ export interface Published {
   /** Repositories with refs `os/first` and `os/main`, whose parent is the first. */
   archive: string;
   bare: string;
+  /** Where the second commit was made of. */
+  tree: string;
   first: Checksum;
   second: Checksum;
 }
@@ -57,7 +59,7 @@ async function publishTrees(directory: string, size: TreeSize): Promise<Publishe
         serializeDetachedMetadata([['test.signature', { type: 's', value: `by nobody, of ${commit}` }]]),
       );
   }
-  return { ...forms, first: first.commit, second: second.commit };
+  return { ...forms, tree, first: first.commit, second: second.commit };
 }
 
 async function writeTree(tree: string, { external, small, large }: TreeSize): Promise<void> {

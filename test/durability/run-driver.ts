@@ -50,8 +50,8 @@ export type Disturbance =
 export interface Outcome {
   exitCode: number | null;
   killed: boolean;
-  /** Whether a system call was made to fail. */
-  failed: boolean;
+  /** The system call that was made to fail, as strace writes it. */
+  failed?: string;
   /** From `ready` to the end. */
   workMs: number;
   stdout: string;
@@ -65,14 +65,14 @@ export const runDriver = (job: Job, disturbance: Disturbance = { kind: 'none' },
   run([DRIVER, JSON.stringify(job)], disturbance, env);
 
 /** The program itself, where no option of the library alone is needed. */
-export const runProgram = (args: string[], disturbance: Disturbance = { kind: 'none' }, env: NodeJS.ProcessEnv = {}) =>
-  run([PROGRAM, ...args], disturbance, env);
+export const runProgram = (args: string[], disturbance: Disturbance, cwd: string) =>
+  run([PROGRAM, ...args], disturbance, {}, cwd);
 
-async function run(args: string[], disturbance: Disturbance, env: NodeJS.ProcessEnv): Promise<Outcome> {
+async function run(args: string[], disturbance: Disturbance, env: NodeJS.ProcessEnv, cwd?: string): Promise<Outcome> {
   if (disturbance.kind === 'none' || disturbance.kind === 'kill after')
-    return start([process.execPath, ...args], env, disturbance.kind === 'none' ? undefined : disturbance.ms);
-  const { lines, ...outcome } = await trace(args, straceOptions(disturbance), env);
-  return { ...outcome, failed: lines.some((line) => line.includes('(INJECTED)')) };
+    return start([process.execPath, ...args], { env, cwd }, disturbance.kind === 'none' ? undefined : disturbance.ms);
+  const { lines, ...outcome } = await trace(args, straceOptions(disturbance), { env, cwd });
+  return { ...outcome, failed: lines.find((line) => line.includes('(INJECTED)')) };
 }
 
 function straceOptions(disturbance: Extract<Disturbance, { call: SystemCall }>): string[] {
@@ -90,23 +90,29 @@ const ALL_THREADS = ['-f', '--seccomp-bpf'];
 /** Every call of these names that the driver makes, as strace writes it, with the thread in front. */
 export async function traceDriver(job: Job, names: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<string[]> {
   const options = [...ALL_THREADS, '-s', '4096', '-e', `trace=${names.join(',')}`];
-  const { lines, exitCode, stderr } = await trace([DRIVER, JSON.stringify(job)], options, env);
+  const { lines, exitCode, stderr } = await trace([DRIVER, JSON.stringify(job)], options, { env });
   if (exitCode !== 0) throw new Error(`${job.operation} under strace: exit status ${exitCode}\n${stderr}`);
   return lines;
 }
 
 /** strace passes stdio, exit status and fatal signal of the program on. */
-async function trace(args: string[], options: string[], env: NodeJS.ProcessEnv) {
+async function trace(args: string[], options: string[], where: Where) {
   await using directory = await makeTemporaryDirectory('memory');
   const log = directory.join('log');
   const strace = [getPeer('strace'), '-qqq', '-o', log, ...options, '--'];
-  const outcome = await start([...strace, process.execPath, ...args], env);
+  const outcome = await start([...strace, process.execPath, ...args], where);
   return { ...outcome, lines: (await readFile(log, 'utf8')).split('\n').filter((line) => line !== '') };
 }
 
-async function start(command: string[], env: NodeJS.ProcessEnv, killAfterMs?: number): Promise<Outcome> {
+interface Where {
+  env: NodeJS.ProcessEnv;
+  cwd?: string;
+}
+
+async function start(command: string[], { env, cwd }: Where, killAfterMs?: number): Promise<Outcome> {
   const child = spawn(command[0], command.slice(1), {
     stdio: ['ignore', 'pipe', 'pipe'],
+    cwd,
     env: cliEnvironment({ ...FEW_THREADS, ...env }),
   });
   const closed = once(child, 'close');
@@ -127,5 +133,5 @@ async function start(command: string[], env: NodeJS.ProcessEnv, killAfterMs?: nu
   const [exitCode, signal] = (await closed) as [number | null, NodeJS.Signals | null];
   clearTimeout(timer);
   const workMs = performance.now() - startMs;
-  return { exitCode, killed: signal === 'SIGKILL', failed: false, workMs, stdout, stderr };
+  return { exitCode, killed: signal === 'SIGKILL', workMs, stdout, stderr };
 }

@@ -1,0 +1,37 @@
+/** Making directories. Node's own recursive way tells ENOENT for every error that it does not know, such as EROFS and EIO. */
+
+import { lstat, mkdir, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { FormatError } from '../errors.ts';
+
+/**
+ * @returns whether it had to be made
+ * @throws FormatError when something else has that name, a symlink included
+ */
+export async function makeDirectory(path: string, mode?: number): Promise<boolean> {
+  try {
+    await mkdir(path, { mode });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    if (!(await lstat(path)).isDirectory())
+      throw new FormatError('is not a directory', { file: path }, { cause: error });
+    return false;
+  }
+}
+
+/** The directory and its parents, which may be symlinks, as far as they are not there. @returns the first that had to be made, if any */
+export async function makeDirectories(path: string, mode?: number): Promise<string | undefined> {
+  if (await isDirectory(path)) return undefined;
+  const first = await makeDirectories(dirname(path), mode);
+  return (await makeDirectory(path, mode)) ? (first ?? path) : first;
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
+}

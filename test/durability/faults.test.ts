@@ -1,0 +1,214 @@
+/**
+ * The system calls that give and take names fail, each in turn, the way full and dying disks make them fail: an error that says so, no
+ * temporary and no half state left, and the next run does what this one should have done.
+ */
+
+import { existsSync } from 'node:fs';
+import { cp, mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ensureBuilt, runCliJson } from '../cli/run-cli.ts';
+import { describeWithPeers } from '../support/peers.ts';
+import { makeTemporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.ts';
+import { type Published, publishedTiny } from './published.ts';
+import { collected, findingsBesideTemporaries, readState, temporariesIn } from './repository-state.ts';
+import { type Disturbance, type Outcome, runDriver, runProgram, type SystemCall } from './run-driver.ts';
+
+let source: Published;
+let directory: TemporaryDirectory;
+
+beforeAll(async () => {
+  await ensureBuilt();
+  source = await publishedTiny();
+  directory = await makeTemporaryDirectory('memory');
+});
+afterAll(async () => {
+  await directory[Symbol.asyncDispose]();
+});
+
+/** Something that gives or takes names, in a directory of its own with the repository `store`. */
+interface Work {
+  title: string;
+  /** What has to be there; starts with an empty repository. */
+  prepare?(cwd: string): Promise<unknown>;
+  run(cwd: string, disturbance: Disturbance): Promise<Outcome>;
+  /** Calls that have to fail at least once: a test of nothing would pass, too. */
+  expected: string[];
+}
+
+const store = (cwd: string): string => join(cwd, 'store');
+const WITHOUT_ADDON = { CFS_OSTREE_NO_ADDON: '1' };
+const CHECKPOINT_OBJECTS = 3;
+
+const program =
+  (...args: string[]): Work['run'] =>
+  (cwd, disturbance) =>
+    runProgram(['--json', '--repo', store(cwd), ...args], disturbance, cwd);
+
+const pulling =
+  (wanted: string, name: string, env: NodeJS.ProcessEnv = {}): Work['run'] =>
+  (cwd, disturbance) => {
+    const options = { checkpoint: { objects: CHECKPOINT_OBJECTS }, createImage: true, name };
+    const job = { operation: 'pull', repo: store(cwd), location: source.archive, wanted: [wanted], options, jobs: 1 };
+    return runDriver({ ...job, operation: 'pull' }, disturbance, env);
+  };
+
+const done =
+  (...commands: string[][]) =>
+  async (cwd: string): Promise<void> => {
+    for (const command of commands) await runCliJson([...command, '--repo', store(cwd)], { cwd });
+  };
+const pulled = (ref: string, name: string): string[] => ['pull', source.archive, ref, '--name', name];
+
+const COMMIT_OPTIONS = ['--timestamp', '5', '--no-xattrs', '--parent', 'none'];
+
+const WORKS: Work[] = [
+  {
+    title: 'init',
+    prepare: (cwd) => rm(store(cwd), { recursive: true }),
+    run: program('init', '--insecure', './deep/er/store'),
+    expected: ['mkdir', 'link', 'fsync'],
+  },
+  {
+    title: 'pull',
+    run: pulling('os/main', 'os'),
+    expected: ['linkat', 'symlink', 'rename', 'syncfs', 'mkdir', 'mkdirat'],
+  },
+  {
+    title: 'pull of an update',
+    prepare: (cwd) => done(pulled('os/first', 'os'), ['create-image', 'os'])(cwd),
+    run: pulling('os/main', 'os'),
+    expected: ['linkat', 'symlink', 'rename', 'syncfs', 'unlink'],
+  },
+  {
+    title: 'pull without the addon',
+    run: pulling('os/main', 'os', WITHOUT_ADDON),
+    expected: ['link', 'symlink', 'rename', 'fsync', 'mkdir'],
+  },
+  {
+    title: 'create-image under a name that is taken',
+    prepare: (cwd) =>
+      done(pulled('os/first', 'a'), pulled('os/main', 'b'), ['create-image', 'a', '--name', 'image'])(cwd),
+    run: program('create-image', 'b', '--name', 'image'),
+    expected: ['linkat', 'symlink', 'rename', 'syncfs'],
+  },
+  {
+    title: 'tag',
+    prepare: (cwd) => done(pulled('os/first', 'a'))(cwd),
+    run: program('tag', 'a', 'b'),
+    expected: ['symlink'],
+  },
+  {
+    title: 'untag',
+    prepare: (cwd) => done(pulled('os/first', 'a'))(cwd),
+    run: program('untag', 'a'),
+    expected: ['unlink'],
+  },
+  {
+    title: 'gc',
+    prepare: (cwd) => done(pulled('os/first', 'a'), ['create-image', 'a'], pulled('os/main', 'b'), ['untag', 'a'])(cwd),
+    run: program('gc'),
+    expected: ['unlink', 'syncfs'],
+  },
+  {
+    title: 'commit',
+    prepare: (cwd) => done(pulled('os/first', 'a'))(cwd),
+    run: (cwd, disturbance) => program('commit', source.tree, '--branch', 'a', ...COMMIT_OPTIONS)(cwd, disturbance),
+    expected: ['linkat', 'symlink', 'rename', 'syncfs'],
+  },
+  {
+    title: 'export',
+    prepare: (cwd) => done(pulled('os/main', 'a'))(cwd),
+    run: program('export', 'a', './exported'),
+    expected: ['link', 'rename', 'mkdir', 'fsync', 'syncfs'],
+  },
+];
+
+/** Calls of the main thread are counted apart: those of other threads with the same number come first. */
+const CALLS: Pick<SystemCall, 'name' | 'mainThread'>[] = [
+  { name: 'linkat' },
+  { name: 'linkat', mainThread: true },
+  { name: 'link' },
+  { name: 'rename' },
+  { name: 'renameat2' },
+  { name: 'symlink' },
+  { name: 'mkdir' },
+  { name: 'mkdirat' },
+  { name: 'syncfs' },
+  { name: 'fsync' },
+  { name: 'unlink' },
+  { name: 'unlinkat' },
+  { name: 'rmdir' },
+];
+const ERRORS = [
+  { errno: 'EIO', exitCode: 10, code: 'CFS_REPOSITORY' },
+  { errno: 'ENOSPC', exitCode: 9, code: 'CFS_NO_SPACE' },
+];
+/** Losing any of it costs time only, so that trouble with it is no more than a warning. */
+const SIDE_INDEX = /\/cfs-ostree\/index|\/cfs-ostree"/;
+/** What cannot be removed has to stay, for gc. */
+const UNLINKED_TEMPORARY = /unlink.*\/\.(tmp-object|tmp-meta|symlink)-/;
+
+async function filesBeside(cwd: string): Promise<string[]> {
+  const names = await readdir(cwd, { recursive: true });
+  return names.filter((name) => name !== 'store' && !name.startsWith('store/')).sort();
+}
+
+async function expectNoHalfState(cwd: string, mayLeaveTemporary: boolean, story: string): Promise<void> {
+  expect(
+    (await filesBeside(cwd)).filter((name) => /\/cfs-ostree-export-|\.tmp-/.test(name)),
+    story,
+  ).toEqual([]);
+  if (!existsSync(store(cwd))) return;
+  if (!mayLeaveTemporary) expect(temporariesIn(await readState(store(cwd))), story).toEqual([]);
+  expect(await findingsBesideTemporaries(store(cwd)), story).toEqual([]);
+}
+
+const finalState = async (cwd: string): Promise<object> => ({
+  beside: await filesBeside(cwd),
+  store: existsSync(store(cwd)) ? await collected(store(cwd)) : undefined,
+});
+
+describeWithPeers('every system call that names something fails in turn', ['strace'], () => {
+  test.each(WORKS)('$title', { timeout: 600_000 }, async ({ prepare, run, expected }) => {
+    const start = directory.join('start');
+    const fresh = async (): Promise<string> => {
+      const cwd = directory.join('work');
+      await rm(cwd, { recursive: true, force: true });
+      await cp(start, cwd, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
+      return cwd;
+    };
+    await rm(start, { recursive: true, force: true });
+    await mkdir(start);
+    await runCliJson(['init', '--insecure', store(start)]);
+    await prepare?.(start);
+    const undisturbed = await fresh();
+    expect(await run(undisturbed, { kind: 'none' })).toMatchObject({ exitCode: 0, stderr: '' });
+    const wanted = await finalState(undisturbed);
+    const failures = new Map<string, number>();
+    let kind = 0;
+    for (const call of CALLS)
+      for (let nth = 1; ; nth++) {
+        const { errno, exitCode, code } = ERRORS[kind++ % ERRORS.length];
+        const cwd = await fresh();
+        const outcome = await run(cwd, { kind: 'fail', call: { ...call, nth }, errno });
+        if (outcome.failed === undefined) {
+          expect(outcome).toMatchObject({ exitCode: 0 });
+          break;
+        }
+        failures.set(call.name, (failures.get(call.name) ?? 0) + 1);
+        const story = `${outcome.failed}\n${outcome.stderr}`;
+        const leavesTemporary = UNLINKED_TEMPORARY.test(outcome.failed);
+        if (outcome.exitCode !== 0 || !(leavesTemporary || SIDE_INDEX.test(outcome.failed))) {
+          expect(outcome.exitCode, story).toBe(exitCode);
+          const { error } = JSON.parse(outcome.stderr.trim().split('\n').at(-1) ?? '');
+          expect(error, story).toMatchObject({ code, where: { file: expect.stringMatching(/./) } });
+        }
+        await expectNoHalfState(cwd, leavesTemporary, story);
+        expect(await run(cwd, { kind: 'none' }), story).toMatchObject({ exitCode: 0, stderr: '' });
+        expect(await finalState(cwd), story).toEqual(wanted);
+      }
+    console.log([...failures].map(([name, count]) => `${count} ${name}`).join(', '));
+    expect([...failures.keys()]).toEqual(expect.arrayContaining(expected));
+  });
+});
