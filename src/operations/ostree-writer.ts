@@ -7,7 +7,6 @@ import {
   type FileHandle,
   link,
   lstat,
-  mkdir,
   mkdtemp,
   open,
   readdir,
@@ -18,11 +17,13 @@ import {
   utimes,
 } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { ConflictError, explainWriteError, LockedError, RepositoryError } from '../errors.ts';
+import { ConflictError, explainWriteError, FormatError, LockedError, RepositoryError } from '../errors.ts';
 import type { Checksum, ObjectId } from '../formats/ids.ts';
 import { validateRefName } from '../formats/ostree/refs.ts';
 import { parseRepoConfig } from '../formats/ostree/repo-config.ts';
 import type { NativeAddon } from '../native.ts';
+import { makeDirectories } from '../store/directories.ts';
+import { temporaryName } from '../store/temporaries.ts';
 import type { StoredFile } from './commit-reader.ts';
 import { type ExportMode, type FileStager, openFileStager } from './ostree-file-stager.ts';
 
@@ -45,6 +46,7 @@ const INITIAL_DIRECTORIES = [
   'objects',
 ];
 const METADATA_FILE_MODE = 0o644;
+const TEMPORARY_CONFIG_PREFIX = '.tmp-config-';
 
 export class OstreeWriter implements AsyncDisposable {
   written = 0;
@@ -79,7 +81,7 @@ export class OstreeWriter implements AsyncDisposable {
     try {
       const actual = await openOrCreate(path, mode);
       const lock = await lockShared(path, addon);
-      await mkdir(join(path, 'tmp'), { recursive: true });
+      await makeDirectories(join(path, 'tmp'));
       const staging = await mkdtemp(join(path, 'tmp', 'cfs-ostree-export-'));
       const writer = new OstreeWriter(path, staging, actual, addon, lock);
       writer.hasSummary = await exists(join(path, 'summary'));
@@ -121,13 +123,13 @@ export class OstreeWriter implements AsyncDisposable {
       const names = [...this.#staged].sort((a, b) => Number(a.endsWith('.commit')) - Number(b.endsWith('.commit')));
       for (const name of names) {
         const target = this.#objectPath(name);
-        await mkdir(dirname(target), { recursive: true });
+        await makeDirectories(dirname(target));
         directories.add(dirname(target));
         await linkNew(join(this.#staging, name), target);
       }
       for (const commit of this.#detached) {
         const target = this.#objectPath(`${commit}.commitmeta`);
-        await mkdir(dirname(target), { recursive: true });
+        await makeDirectories(dirname(target));
         directories.add(dirname(target));
         await rename(join(this.#staging, `${commit}.commitmeta`), target);
       }
@@ -195,7 +197,7 @@ export class OstreeWriter implements AsyncDisposable {
 
   async #writeRef(ref: string, commit: Checksum): Promise<void> {
     const target = join(this.#path, 'refs/heads', ref);
-    await mkdir(dirname(target), { recursive: true });
+    await makeDirectories(dirname(target));
     const temporary = join(this.#staging, 'ref');
     const file = await open(temporary, 'w', METADATA_FILE_MODE);
     try {
@@ -220,24 +222,34 @@ async function openOrCreate(path: string, mode: ExportMode | undefined): Promise
       throw new ConflictError(`is a repository of mode ${actual}, not ${mode}`, { file: path });
     if (actual === 'bare-split-xattrs')
       throw new RepositoryError('bare-split-xattrs repositories can only be read', { file: path });
-    for (const name of INITIAL_DIRECTORIES) await mkdir(join(path, name), { recursive: true });
+    for (const name of INITIAL_DIRECTORIES) await makeDirectories(join(path, name));
     return actual;
   }
-  await mkdir(path, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'EEXIST' || error.code === 'ENOTDIR')
+  await makeDirectories(path).catch((error: unknown) => {
+    if (error instanceof FormatError || (error as NodeJS.ErrnoException).code === 'ENOTDIR')
       throw new RepositoryError('is no directory', { file: path });
     throw error;
   });
   const entries = await readdir(path);
-  if (entries.length > 0)
+  if (entries.some((name) => !name.startsWith(TEMPORARY_CONFIG_PREFIX)))
     throw new RepositoryError('is neither empty nor an ostree repository; name a new directory', { file: path });
   const chosen = mode ?? 'archive';
-  await writeNew(
-    join(path, 'config'),
-    new TextEncoder().encode(`[core]\nrepo_version=1\nmode=${MODE_IN_CONFIG[chosen]}\n`),
-  );
-  for (const name of INITIAL_DIRECTORIES) await mkdir(join(path, name), { recursive: true });
+  for (const leftover of entries) await unlink(join(path, leftover));
+  await writeConfig(path, `[core]\nrepo_version=1\nmode=${MODE_IN_CONFIG[chosen]}\n`);
+  for (const name of INITIAL_DIRECTORIES) await makeDirectories(join(path, name));
   return chosen;
+}
+
+/** Whole or not at all: what is no repository and not empty would be refused from then on. */
+async function writeConfig(path: string, text: string): Promise<void> {
+  const temporary = join(path, temporaryName(TEMPORARY_CONFIG_PREFIX));
+  try {
+    await writeNew(temporary, new TextEncoder().encode(text));
+    await rename(temporary, join(path, 'config'));
+  } catch (error) {
+    await unlink(temporary).catch(() => {}); // the first error is the one to tell
+    throw error;
+  }
 }
 
 /** How often, and how many times, the lock of the repository is tried: libostree waits 300 s by default. */
