@@ -2,7 +2,7 @@
 
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { ByteString } from '../../src/formats/byte-string.ts';
 import { parseDumpfile, serializeDumpfile } from '../../src/formats/dumpfile.ts';
 import { type ErofsVersion, serializeErofs } from '../../src/formats/erofs/writer.ts';
@@ -45,6 +45,8 @@ function withNuls(root: Directory): Directory {
   }
   return root;
 }
+
+vi.setConfig({ testTimeout: 180_000 }); // many programs one after the other
 
 describeWithPeers('images of cfsctl', CFSCTL_PEERS, () => {
   let directory: TemporaryDirectory;

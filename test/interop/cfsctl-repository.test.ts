@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { runCli, runCliError } from '../cli/run-cli.ts';
 import { tryCfsctl } from '../support/cfsctl.ts';
 import { runOstree } from '../support/chroot.ts';
@@ -35,6 +35,8 @@ async function namesIn(repository: string): Promise<string[]> {
       if (kind !== 'directory') names.push(`${folder}${path}${target === undefined ? '' : ` -> ${target}`}`);
   return names;
 }
+
+vi.setConfig({ testTimeout: 180_000 }); // many programs one after the other
 
 describeWithPeers('one repository with cfsctl', CFSCTL_PEERS, () => {
   let directory: TemporaryDirectory;

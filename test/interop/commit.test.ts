@@ -2,7 +2,7 @@
 
 import { chmod, chown, link, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { Checksum } from '../../src/formats/ids.ts';
 import { runCliError, runCliJson } from '../cli/run-cli.ts';
 import { runOstree } from '../support/chroot.ts';
@@ -37,6 +37,8 @@ os.setxattr("usr", "trusted.overlay.opaque", b"y")
 os.setxattr("usr/größe", "trusted.link", b"\\xff\\x00", follow_symlinks=False)
 `;
 
+vi.setConfig({ testTimeout: 180_000 }); // many programs one after the other
+
 describeWithPeers('commit', OS_TREE_PEERS, () => {
   let directory: TemporaryDirectory;
   let tree: string;
@@ -44,6 +46,7 @@ describeWithPeers('commit', OS_TREE_PEERS, () => {
   const repository = (mode: string): string => directory.join(mode);
   beforeAll(async () => {
     directory = await makeTemporaryDirectory();
+    await osTree();
     tree = directory.join('tree');
     await makeSmallTree(tree);
     store = await Store.init(directory.join('store'));

@@ -2,7 +2,7 @@
 
 import { link, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { Checksum } from '../../src/formats/ids.ts';
 import { runCliError } from '../cli/run-cli.ts';
 import { chrootCommand, runOstree } from '../support/chroot.ts';
@@ -44,6 +44,8 @@ const TREES: Record<string, (root: string) => Promise<unknown>> = {
     await runChecked(getPeer('setfattr'), ['-n', 'security.selinux', '-v', 'u:r:t:s0', root]);
   },
 };
+
+vi.setConfig({ testTimeout: 180_000 }); // many programs one after the other
 
 describeWithPeers('composefs digest', [...OS_TREE_PEERS, 'setfattr'], () => {
   let directory: TemporaryDirectory;

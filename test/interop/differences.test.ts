@@ -2,7 +2,7 @@
 
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { runCliError } from '../cli/run-cli.ts';
 import { runInChroot, runOstree } from '../support/chroot.ts';
 import { describeWithPeers } from '../support/peers.ts';
@@ -10,11 +10,14 @@ import { makeTemporaryDirectory, type TemporaryDirectory } from '../support/temp
 import { CFSCTL_PEERS, CfsctlRepository, cfsctlSource, DRESSED_REF, LINE_REF } from './cfsctl-source.ts';
 import { Store } from './store.ts';
 
+vi.setConfig({ testTimeout: 180_000 }); // many programs one after the other
+
 describeWithPeers('on purpose not', CFSCTL_PEERS, () => {
   let directory: TemporaryDirectory;
   let tree: string;
   beforeAll(async () => {
     directory = await makeTemporaryDirectory();
+    await cfsctlSource();
     tree = directory.join('tree');
     await mkdir(tree);
     await writeFile(join(tree, 'file'), 'content\n');

@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { runCli, runCliError } from '../cli/run-cli.ts';
 import { runInChroot, runOstree } from '../support/chroot.ts';
 import { startNginx } from '../support/nginx.ts';
@@ -17,6 +17,8 @@ import { Store } from './store.ts';
 const MODES = ['archive', 'bare', 'bare-user', 'bare-user-only'] as const;
 type Mode = (typeof MODES)[number];
 const refsIn = (mode: Mode): string[] => (mode === 'bare-user-only' ? [CANONICAL_REF] : [AWKWARD_REF, CANONICAL_REF]);
+
+vi.setConfig({ testTimeout: 180_000 }); // many programs one after the other
 
 describeWithPeers('export', AWKWARD_STORE_PEERS, () => {
   let directory: TemporaryDirectory;

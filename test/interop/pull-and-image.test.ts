@@ -1,7 +1,7 @@
 /** Repositories that ostree wrote → our pull → our image: the bytes of mkcomposefs, and mounted the tree that ostree checks out. */
 
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { RepositoryMode } from '../../src/formats/file-body.ts';
 import { runMkcomposefs, runOstree } from '../support/chroot.ts';
 import { AWKWARD_REF, CANONICAL_REF, osTree } from '../support/os-tree.ts';
@@ -12,10 +12,13 @@ import { readVectorFacts, vectorRepository } from '../support/vector-repositorie
 import { AWKWARD_STORE_PEERS, awkwardStore } from './awkward-store.ts';
 import { Store } from './store.ts';
 
+vi.setConfig({ testTimeout: 180_000 }); // many programs one after the other
+
 describeWithPeers('pull and image', [...AWKWARD_STORE_PEERS, 'mkcomposefs'], () => {
   let directory: TemporaryDirectory;
   beforeAll(async () => {
     directory = await makeTemporaryDirectory();
+    await awkwardStore();
   });
   afterAll(() => directory[Symbol.asyncDispose]());
 
