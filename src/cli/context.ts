@@ -84,7 +84,7 @@ export class CliContext {
   /** The caller disposes of it. */
   async openRepository({ lock = 'shared', ...rest }: OpenRepositoryOptions = {}): Promise<Repository> {
     const { openRepository } = await import('../store/repository.ts');
-    await this.#warnOfMissingAddon();
+    await this.warnOfMissingAddon();
     return openRepository(this.repoPath, {
       lock,
       ...rest,
@@ -128,8 +128,8 @@ export class CliContext {
     this.#display?.clear();
   }
 
-  /** Once, however many repositories are opened. */
-  async #warnOfMissingAddon(): Promise<void> {
+  /** For commands that open repositories otherwise; says it once, however often it is called. */
+  async warnOfMissingAddon(): Promise<void> {
     if (this.#warned) return;
     this.#warned = true;
     const { addonWarning, native } = await import('../native.ts');

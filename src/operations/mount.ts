@@ -69,9 +69,10 @@ export async function mountTree(
 
 /** @throws NotFoundError when nothing is mounted there */
 export async function unmountTree(directory: string): Promise<{ mountpoint: string }> {
+  const addon = requireAddon();
   const mountpoint = resolve(directory);
   try {
-    requireAddon().umount(mountpoint, UMOUNT_NOFOLLOW);
+    addon.umount(mountpoint, UMOUNT_NOFOLLOW);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === 'EINVAL' || code === 'ENOENT')

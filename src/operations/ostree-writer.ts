@@ -65,25 +65,27 @@ export class OstreeWriter implements AsyncDisposable {
   private constructor(
     path: string,
     staging: string,
-    mode: ExportMode,
+    stager: FileStager,
     addon: NativeAddon | undefined,
     lock: FileHandle | undefined,
   ) {
     this.#path = path;
     this.#staging = staging;
-    this.#stager = openFileStager(mode, addon);
+    this.#stager = stager;
     this.#native = addon;
     this.#lock = lock;
   }
 
   /** @throws RepositoryError when something else is there; ConflictError when the repository has another mode */
   static async open(path: string, mode: ExportMode | undefined, addon: NativeAddon | undefined): Promise<OstreeWriter> {
+    if (mode !== undefined) openFileStager(mode, addon); // refused before anything is made
     try {
       const actual = await openOrCreate(path, mode);
+      const stager = openFileStager(actual, addon);
       const lock = await lockShared(path, addon);
       await makeDirectories(join(path, 'tmp'));
       const staging = await mkdtemp(join(path, 'tmp', 'cfs-ostree-export-'));
-      const writer = new OstreeWriter(path, staging, actual, addon, lock);
+      const writer = new OstreeWriter(path, staging, stager, addon, lock);
       writer.hasSummary = await exists(join(path, 'summary'));
       return writer;
     } catch (error) {

@@ -4,10 +4,10 @@ import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { getSystemErrorName } from 'node:util';
 import { FormatError, type Where } from '../errors.ts';
-import { FsVerityHasher } from '../formats/fs-verity.ts';
 import { type Algorithm, CHECKSUM_BYTES, digestBytes } from '../formats/ids.ts';
 import { native } from '../native.ts';
 import { openRegularFile } from './regular-file.ts';
+import { openVerityHasher } from './verity-hasher.ts';
 
 const CHUNK_BYTES = 1 << 18;
 
@@ -15,7 +15,7 @@ const CHUNK_BYTES = 1 << 18;
 export async function hashOpenFile(handle: FileHandle, algorithm: Algorithm): Promise<Uint8Array> {
   const addon = native;
   if (addon !== undefined) return addon.fsVerityFile(handle.fd, algorithm);
-  const hasher = new FsVerityHasher(algorithm);
+  const hasher = openVerityHasher(algorithm);
   for await (const chunk of chunksOf(handle)) hasher.update(chunk);
   return hasher.digest();
 }
@@ -80,7 +80,7 @@ async function hashInJavaScript({ path, contentHeaders = [] }: FileToHash, algor
     const opened = await openRegularFile(path, where);
     if (opened === undefined) return { error: new FormatError('is missing', where), ...failed };
     await using handle = opened.handle;
-    const verity = new FsVerityHasher(algorithm);
+    const verity = openVerityHasher(algorithm);
     const hashes = contentHeaders.map((header) => createHash('sha256').update(header));
     let sizeBytes = 0;
     for await (const chunk of chunksOf(handle)) {

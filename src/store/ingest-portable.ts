@@ -7,7 +7,6 @@ import type { Readable } from 'node:stream';
 import { createInflateRaw } from 'node:zlib';
 import { AddonNeededError, DigestMismatchError, FormatError, SourceError, type Where } from '../errors.ts';
 import type { FileBody, RepositoryMode } from '../formats/file-body.ts';
-import { FsVerityHasher } from '../formats/fs-verity.ts';
 import { type Checksum, inlineContentMax, objectIdFromBytes } from '../formats/ids.ts';
 import {
   type FileHeader,
@@ -19,6 +18,7 @@ import {
 import { MAX_HEADER_BYTES } from '../formats/ostree/limits.ts';
 import type { AdoptedFile, FileIngest, IngestedFile, IngestOptions } from './ingest.ts';
 import type { Repository } from './repository.ts';
+import { openVerityHasher } from './verity-hasher.ts';
 
 /** Length word and padding in front of the header variant (ostree content stream). */
 const PREFIX_BYTES = 8;
@@ -98,7 +98,7 @@ export class PortableIngest implements FileIngest {
     hash: Hash,
     verify: () => void = () => {},
   ): Promise<IngestedFile> {
-    const sha256Verity = this.#alsoSha256 ? new FsVerityHasher('sha256') : undefined;
+    const sha256Verity = this.#alsoSha256 ? openVerityHasher('sha256') : undefined;
     const sha256Digest = () => (sizeBytes > 0 ? sha256Verity?.digest() : undefined);
     if (sizeBytes <= inlineContentMax(this.#repo.algorithm)) {
       const data = new Uint8Array(header.length + sizeBytes);
@@ -114,7 +114,7 @@ export class PortableIngest implements FileIngest {
       return { data, sizeBytes, isNew: false, sha256Digest: sha256Digest() };
     }
     await using temporary = await this.#repo.objects.createTemporary();
-    const verity = new FsVerityHasher(this.#repo.algorithm);
+    const verity = openVerityHasher(this.#repo.algorithm);
     for await (const chunk of content) {
       hash.update(chunk);
       verity.update(chunk);
