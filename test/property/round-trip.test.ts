@@ -29,8 +29,9 @@ import { makeTemporaryDirectory, type TemporaryDirectory } from '../support/temp
 import { commitTreeArbitrary, type TreeKind } from './arbitrary-commit-tree.ts';
 import { writeTree } from './tree-on-disk.ts';
 
-/** Trees of each kind. */
-const TREES = Number(process.env.CFS_OSTREE_PROPERTY_TREES ?? 25);
+/** A third of them of each kind. */
+const ALL_TREES = Number(process.env.CFS_OSTREE_PROPERTY_TREES ?? 75);
+const TREES = Math.ceil(ALL_TREES / 3);
 const SEED = Number(process.env.CFS_OSTREE_PROPERTY_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const TREE_TIMEOUT_MS = 20_000;
 const SHRINK_MS = 60_000;
