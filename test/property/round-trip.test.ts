@@ -96,9 +96,9 @@ async function withStoredContent(repo: Repository, root: Directory): Promise<Dir
   return (await convert(root)) as Directory;
 }
 
-async function commitDumpfile(repo: Repository, dump: string, branch: string): Promise<Checksum> {
+async function commitDumpfile(repo: Repository, dump: string, options: CommitOptions): Promise<Checksum> {
   const tree = parseDumpfile(Buffer.from(dump, 'latin1'));
-  return (await commitTree(repo, { tree }, { ...COMMIT, branch })).commit;
+  return (await commitTree(repo, { tree }, options)).commit;
 }
 
 /** Nothing is lost by a collection, and nothing is wrong after it. */
@@ -108,7 +108,11 @@ async function expectClean(repo: Repository): Promise<void> {
 }
 
 /** Images of every version that can hold the tree say what the commit says, and that is the same commit again. */
-async function checkImages(repo: Repository, commit: Checksum): Promise<Array<[ErofsVersion, ObjectId]>> {
+async function checkImages(
+  repo: Repository,
+  commit: Checksum,
+  options: CommitOptions,
+): Promise<Array<[ErofsVersion, ObjectId]>> {
   const { root } = await openTree(async () => repo, commit);
   const dump = dumpOf(root);
   const images: Array<[ErofsVersion, ObjectId]> = [];
@@ -125,7 +129,7 @@ async function checkImages(repo: Repository, commit: Checksum): Promise<Array<[E
   for (const [erofsVersion, image] of images) {
     const fromImage = dumpOf((await openTree(async () => repo, image)).root);
     expect(fromImage).toBe(dump);
-    expect(await commitDumpfile(repo, fromImage, BRANCH)).toBe(commit);
+    expect(await commitDumpfile(repo, fromImage, options)).toBe(commit);
     const tree = parseDumpfile(Buffer.from(fromImage, 'latin1'));
     expect((await createImageFromTree(tree, { repo }, { erofsVersion })).image).toBe(image);
   }
@@ -141,19 +145,22 @@ async function expectEmptyWithoutRefs(repo: Repository): Promise<void> {
   for await (const { path } of repo.objects.list()) throw new Error(`${path} is left`);
 }
 
-async function roundTrip(tree: Directory, kind: TreeKind): Promise<void> {
+async function roundTrip(tree: Directory, kind: TreeKind, generateComposefsMetadata: boolean): Promise<void> {
+  const options = { ...COMMIT, generateComposefsMetadata };
   await using origin = await makeRepository('origin', 'sha256');
   let commit: Checksum | undefined;
   if (kind !== 'dumpfile') {
     await writeTree(tree, directory.join('tree'));
-    ({ commit } = await commitTree(origin, { directory: directory.join('tree') }, COMMIT));
+    ({ commit } = await commitTree(origin, { directory: directory.join('tree') }, options));
   }
   const dump = dumpOf(await withStoredContent(origin, tree));
-  const again = await commitDumpfile(origin, dump, BRANCH);
+  const again = await commitDumpfile(origin, dump, options);
   expect(again).toBe(commit ?? again);
   commit = again;
 
-  const images = new Map<Algorithm, Array<[ErofsVersion, ObjectId]>>([['sha256', await checkImages(origin, commit)]]);
+  const images = new Map<Algorithm, Array<[ErofsVersion, ObjectId]>>([
+    ['sha256', await checkImages(origin, commit, options)],
+  ]);
   for (const { mode, algorithm, way } of ROUTES) {
     if (mode === 'bare' && kind === 'dumpfile') continue; // no file system takes such attributes
     const exported = directory.join('exported');
@@ -168,9 +175,9 @@ async function roundTrip(tree: Directory, kind: TreeKind): Promise<void> {
     {
       await using source = await openSource(way === 'http' ? `${server.url}/exported` : exported);
       const { results } = await pull(target, source, [BRANCH]);
-      expect(results).toMatchObject([{ commit }]);
+      expect(results).toMatchObject([{ commit, digest: generateComposefsMetadata ? 'match' : 'absent' }]);
     }
-    const found = await checkImages(target, commit);
+    const found = await checkImages(target, commit, options);
     expect(found).toEqual(images.get(algorithm) ?? found);
     images.set(algorithm, found);
     await expectEmptyWithoutRefs(target);
@@ -183,10 +190,10 @@ const hasOwners = (root: Directory): boolean =>
 
 function check(kind: TreeKind): Promise<void> {
   let shrinkUntil = Number.POSITIVE_INFINITY;
-  const property = fc.asyncProperty(commitTreeArbitrary(kind), async (tree) => {
+  const property = fc.asyncProperty(commitTreeArbitrary(kind), fc.boolean(), async (tree, withDigest) => {
     if (performance.now() > shrinkUntil) return; // small enough
     try {
-      await roundTrip(tree, kind);
+      await roundTrip(tree, kind, withDigest);
     } catch (error) {
       shrinkUntil = Math.min(shrinkUntil, performance.now() + SHRINK_MS);
       throw new Error(`the tree is\n${dumpOf(tree).slice(0, 4000)}`, { cause: error });
