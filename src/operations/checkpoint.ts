@@ -24,6 +24,7 @@ export class Checkpoints {
   readonly #builder: CommitMapBuilder;
   readonly #commit: Checksum;
   readonly #interval: CheckpointInterval;
+  readonly #onFailure: (error: unknown) => void;
   #bytes = 0;
   #objects = 0;
   #lastMs = performance.now();
@@ -32,11 +33,19 @@ export class Checkpoints {
   #complete: BuiltCommitMap | undefined;
   #failure: unknown;
 
-  constructor(repo: Repository, builder: CommitMapBuilder, commit: Checksum, interval: CheckpointInterval) {
+  /** @param onFailure told of the first checkpoint that fails: a full disk should end the pull, and soon */
+  constructor(
+    repo: Repository,
+    builder: CommitMapBuilder,
+    commit: Checksum,
+    interval: CheckpointInterval,
+    onFailure: (error: unknown) => void,
+  ) {
     this.#repo = repo;
     this.#builder = builder;
     this.#commit = commit;
     this.#interval = interval;
+    this.#onFailure = onFailure;
   }
 
   /** Tells of an object that was added; starts a checkpoint when one is due, never more than one at a time. */
@@ -46,12 +55,13 @@ export class Checkpoints {
     if (this.#running !== undefined || !this.#isDue()) return;
     this.#running = this.#write().catch((error: unknown) => {
       this.#failure ??= error;
+      this.#onFailure(error);
     });
   }
 
   /**
    * Waits for a checkpoint under way, and builds the map of everything. The builder is released.
-   * @throws what made a checkpoint fail: a full disk should end the pull
+   * @throws what made a checkpoint fail
    */
   async complete(): Promise<BuiltCommitMap> {
     await this.#running;

@@ -132,6 +132,19 @@ export const findCommit = (repo: Repository, checksum: Checksum): Promise<Stored
 export const findPartialCommit = (repo: Repository, checksum: Checksum): Promise<StoredCommit | undefined> =>
   openStream(repo, partialStreamName(checksum), checksum, CONTENT_TYPE_PARTIAL);
 
+/**
+ * Whether everything that a stored commit refers to is there. What a ref leads to always is; a collector of another program that was
+ * killed may have left any other stream without its objects.
+ */
+export function isWhole(repo: Repository, { map, namedRefs }: StoredCommit): boolean {
+  const isThere = (id: ObjectId): boolean => repo.objects.sizeOfSync(id) !== undefined;
+  for (let i = 0; i < map.count; i++) {
+    const object = map.externalAt(i);
+    if (object !== undefined && !isThere(object)) return false;
+  }
+  return [...namedRefs.values()].every(isThere);
+}
+
 async function openStream(
   repo: Repository,
   name: string,

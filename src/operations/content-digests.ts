@@ -5,19 +5,21 @@ import { FsVerityHasher } from '../formats/fs-verity.ts';
 import { type Checksum, type ObjectId, objectIdFromBytes } from '../formats/ids.ts';
 import { native } from '../native.ts';
 import type { Repository } from '../store/repository.ts';
-import { openSideIndex } from '../store/side-index.ts';
+import { openSideIndex, type SideIndex } from '../store/side-index.ts';
 import type { StoredCommit } from './commit-reader.ts';
 import { forEachConcurrently } from './concurrently.ts';
 
 /** Files hashed at the same time: enough for all cores to stay busy. */
 const IN_FLIGHT = 32;
 
+/** @param opened the side index, where the caller has it open */
 export async function contentDigests(
   repo: Repository,
   commit: StoredCommit,
   signal: AbortSignal | undefined,
+  opened?: SideIndex,
 ): Promise<Map<Checksum, ObjectId>> {
-  const index = await openSideIndex(repo.path, repo.algorithm, () => {});
+  const index = opened ?? (await openSideIndex(repo.path, repo.algorithm, () => {}));
   const digests = new Map<Checksum, ObjectId>();
   const missing: Array<{ checksum: Checksum; object: ObjectId }> = [];
   for (let i = 0; i < commit.map.count; i++) {

@@ -1,7 +1,7 @@
 /** What need not be fetched: objects of base commits first, then whatever the side index finds in any stored commit. */
 
 import { CfsError } from '../errors.ts';
-import { type Checksum, idToBytes } from '../formats/ids.ts';
+import { type Checksum, idToBytes, objectIdFromBytes } from '../formats/ids.ts';
 import { parseArchiveHeader } from '../formats/ostree/file-header.ts';
 import type { Repository } from '../store/repository.ts';
 import { openSideIndex, type SideIndex, type SideIndexEntry } from '../store/side-index.ts';
@@ -22,6 +22,8 @@ export class KnownObjects {
   readonly #repo: Repository;
   readonly index: SideIndex;
   readonly #bases: StoredCommit[] = [];
+  /** Bases whose objects may be gone. */
+  readonly #doubtful = new Set<StoredCommit>();
   /** Promises: thousands of files ask for the same commit before it is open. */
   readonly #indexed = new Map<Checksum, Promise<StoredCommit | undefined>>();
 
@@ -34,9 +36,14 @@ export class KnownObjects {
     return new KnownObjects(repo, await openSideIndex(repo.path, repo.algorithm, warn));
   }
 
-  /** Earlier bases are asked first. */
-  addBase(base: StoredCommit): void {
-    if (!this.#bases.some((known) => known.stream === base.stream)) this.#bases.push(base);
+  /**
+   * Earlier bases are asked first.
+   * @param hasRef a ref leads to it: all of its objects are there
+   */
+  addBase(base: StoredCommit, hasRef: boolean): void {
+    if (this.#bases.some((known) => known.stream === base.stream)) return;
+    this.#bases.push(base);
+    if (!hasRef) this.#doubtful.add(base);
   }
 
   get bases(): readonly StoredCommit[] {
@@ -60,7 +67,7 @@ export class KnownObjects {
   fileInBases(checksum: Checksum): KnownFile | undefined {
     for (const base of this.#bases) {
       const known = fileOf(base, checksum);
-      if (known !== undefined) return known;
+      if (known !== undefined && (!this.#doubtful.has(base) || this.#isThere(known))) return known;
     }
     return undefined;
   }
@@ -74,10 +81,11 @@ export class KnownObjects {
   async fileByClaim(checksum: Checksum, claim: SideIndexEntry): Promise<KnownFile | undefined> {
     const commit = await this.#indexedCommit(claim.commit);
     const known = commit && fileOf(commit, checksum);
-    if (known?.object === undefined) return known;
-    const object = commit?.map.externalAt(commit.map.find(checksum));
-    if (object === undefined || (await this.#repo.objects.sizeOf(object)) !== known.sizeBytes) return undefined;
-    return known;
+    return known !== undefined && this.#isThere(known) ? known : undefined;
+  }
+
+  #isThere({ object, sizeBytes }: KnownFile): boolean {
+    return object === undefined || this.#repo.objects.sizeOfSync(objectIdFromBytes(object)) === sizeBytes;
   }
 
   #indexedCommit(checksum: Checksum): Promise<StoredCommit | undefined> {

@@ -31,12 +31,13 @@ import type { Repository } from '../store/repository.ts';
 import { appendToSideIndex } from '../store/side-index.ts';
 import { verifyBindings } from './bindings.ts';
 import { type CheckpointInterval, Checkpoints, DEFAULT_CHECKPOINT_INTERVAL } from './checkpoint.ts';
-import { CommitObjects, findCommit, findPartialCommit, type StoredCommit } from './commit-reader.ts';
+import { CommitObjects, findCommit, findPartialCommit, isWhole, type StoredCommit } from './commit-reader.ts';
 import { type BuiltCommitMap, storeCommitMap, storeDetachedMetadata } from './commit-stream.ts';
 import { isCheapToCheck, verifyComposefsDigest } from './composefs-digest.ts';
+import { contentDigests } from './content-digests.ts';
 import { createImage } from './create-image.ts';
 import { KnownObjects } from './known-objects.ts';
-import { findRef, listPartialCommits, resolveCommit } from './resolve-name.ts';
+import { findRef, listPartialCommits, resolveCommit, streamsWithRef } from './resolve-name.ts';
 import { type FetchCounts, TreeFetch, verifyChecksum } from './tree-fetch.ts';
 import { measureTree } from './tree-shape.ts';
 
@@ -114,6 +115,7 @@ class CommitPull {
   readonly #branch: string | undefined;
   readonly #localRef: string | undefined;
   readonly #wanted: string;
+  #withRef: Promise<Set<string>> | undefined;
 
   constructor(repo: Repository, source: Source, wanted: string, options: PullOptions) {
     this.#repo = repo;
@@ -174,10 +176,20 @@ class CommitPull {
     return this.#usable(find());
   }
 
-  /** The commit's stream, if it is stored and its object is there. */
+  /** The commit's stream, if it is stored with everything that it needs. */
   async #storedStream(checksum: Checksum): Promise<ObjectId | undefined> {
-    const id = await this.#repo.streams.resolve(commitStreamName(checksum));
-    return id !== undefined && (await this.#repo.objects.has(id)) ? id : undefined;
+    const name = commitStreamName(checksum);
+    const id = await this.#repo.streams.resolve(name);
+    if (id === undefined || !(await this.#repo.objects.has(id))) return undefined;
+    if ((await this.#streamsWithRef()).has(name)) return id;
+    const stored = await this.#usable(findCommit(this.#repo, checksum));
+    return stored !== undefined && isWhole(this.#repo, stored) ? id : undefined;
+  }
+
+  /** As the pull begins. */
+  #streamsWithRef(): Promise<Set<string>> {
+    this.#withRef ??= streamsWithRef(this.#repo);
+    return this.#withRef;
   }
 
   /** The commit is here already: only its ref and its detached metadata may be new. */
@@ -205,18 +217,17 @@ class CommitPull {
     const known = await this.#knownObjects(checksum, commit, partial);
     const builder = new CommitMapBuilder(repo.algorithm);
     builder.add(idToBytes(checksum), commitBytes);
-    const checkpoints = new Checkpoints(repo, builder, checksum, {
-      ...DEFAULT_CHECKPOINT_INTERVAL,
-      ...this.#options.checkpoint,
-    });
+    const interval = { ...DEFAULT_CHECKPOINT_INTERVAL, ...this.#options.checkpoint };
+    const failed = new AbortController();
+    const checkpoints = new Checkpoints(repo, builder, checksum, interval, (error) => failed.abort(error));
     const digests = new Map<Checksum, Uint8Array>();
-    const wantsDigest = composefsDigest(commit) !== undefined;
+    const alsoSha256 = composefsDigest(commit) !== undefined && repo.algorithm !== 'sha256';
     await using ingest = dryRun
       ? undefined
       : openIngest(repo, {
           link: this.#options.link,
           threads: this.#options.jobs,
-          alsoSha256: wantsDigest && repo.algorithm !== 'sha256',
+          alsoSha256,
           source: this.#source,
         });
     const fetch = new TreeFetch({
@@ -225,7 +236,7 @@ class CommitPull {
       builder,
       ingest,
       progress: this.#progress,
-      signal: this.#signal,
+      signal: AbortSignal.any([this.#signal, failed.signal]),
       where: { file: this.#source.url },
       onAdded: (bytes) => {
         if (!dryRun) checkpoints.added(bytes);
@@ -238,6 +249,7 @@ class CommitPull {
       fetch.counts[partial === undefined ? 'fetched' : 'reused'].metadata++; // the commit itself
       if (dryRun) return { ...this.#result(checksum, fetch.counts), base };
       const built = await checkpoints.complete();
+      if (alsoSha256 && partial !== undefined) await this.#addDigests(digests, partial, known);
       const digest = this.#verifyComplete(built, known, digests);
       const streamId = await this.#publishNew(checksum, built, detached);
       await checkpoints.discard();
@@ -272,16 +284,17 @@ class CommitPull {
   async #knownObjects(checksum: Checksum, commit: Commit, partial: StoredCommit | undefined): Promise<KnownObjects> {
     const repo = this.#repo;
     const known = await KnownObjects.open(repo, (message) => this.#progress.warn(message));
+    const withRef = await this.#streamsWithRef();
     for (const name of this.#options.bases ?? []) {
       const base = await findCommit(repo, await resolveCommit(repo, name));
       if (base === undefined) throw new NotFoundError(`base ${name} is not stored here`);
-      known.addBase(base);
+      known.addBase(base, withRef.has(base.stream));
     }
     const add = async (found: Promise<StoredCommit | undefined>) => {
       const base = await this.#usable(found);
-      if (base !== undefined) known.addBase(base);
+      if (base !== undefined) known.addBase(base, withRef.has(base.stream));
     };
-    if (partial !== undefined) known.addBase(partial);
+    if (partial !== undefined) known.addBase(partial, withRef.has(partial.stream));
     const previous = this.#localRef === undefined ? undefined : await findRef(repo, this.#localRef);
     if (previous !== undefined) await add(findCommit(repo, previous));
     if (commit.parent !== undefined) await add(findCommit(repo, commit.parent));
@@ -297,6 +310,13 @@ class CommitPull {
       this.#progress.warn(`not used as base: ${error.message}`);
       return undefined;
     });
+  }
+
+  /** sha256 digests of the files that an interrupted pull brought: they were not kept. */
+  async #addDigests(digests: Map<Checksum, Uint8Array>, partial: StoredCommit, known: KnownObjects): Promise<void> {
+    if (!(await this.#streamsWithRef()).has(partial.stream)) return; // some of the files may be gone
+    for (const [file, digest] of await contentDigests(this.#repo, partial, this.#signal, known.index))
+      digests.set(file, idToBytes(digest));
   }
 
   /** The whole closure is here: its shape is one that a checkout can hold, and the promised digest is right where it can be told. */

@@ -1,12 +1,13 @@
 /** Setting and dropping local names. */
 
-import { ConflictError, FormatError, NotFoundError, UsageError } from '../errors.ts';
+import { ConflictError, FormatError, MissingObjectError, NotFoundError, UsageError } from '../errors.ts';
 import { type Checksum, isObjectId, type ObjectId } from '../formats/ids.ts';
 import { validateRefName } from '../formats/ostree/refs.ts';
 import { commitStreamName, ostreeRefPath } from '../store/ostree-refs.ts';
 import { publish } from '../store/publish.ts';
 import type { Repository } from '../store/repository.ts';
-import { findRef, resolveCommit } from './resolve-name.ts';
+import { isWhole, openCommit } from './commit-reader.ts';
+import { findRef, resolveCommit, streamsWithRef } from './resolve-name.ts';
 
 export interface TagReport {
   ref: string;
@@ -32,6 +33,10 @@ export async function tagRef(repo: Repository, source: string, name: string): Pr
   const commit = await resolveCommit(repo, source);
   if ((await repo.streams.resolve(commitStreamName(commit))) === undefined)
     throw new NotFoundError('this commit is not stored here', { object: `${commit}.commit` });
+  if (!(await streamsWithRef(repo)).has(commitStreamName(commit)) && !isWhole(repo, await openCommit(repo, commit)))
+    throw new MissingObjectError('objects of this commit are missing here; pull it again', {
+      object: `${commit}.commit`,
+    });
   const before = await findRef(repo, name);
   if (before !== undefined && before !== commit)
     throw new ConflictError(

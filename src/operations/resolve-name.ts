@@ -49,6 +49,13 @@ export async function listCommits(repo: Repository): Promise<Checksum[]> {
   return commits.sort();
 }
 
+/** First-level names of the streams that refs lead to. */
+export async function streamsWithRef(repo: Repository): Promise<Set<string>> {
+  const names = new Set<string>();
+  for await (const { target } of repo.streams.listRefs()) names.add(target);
+  return names;
+}
+
 /** Commits that unfinished pulls have left parts of. */
 export async function listPartialCommits(repo: Repository): Promise<Checksum[]> {
   const commits: Checksum[] = [];

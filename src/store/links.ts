@@ -16,6 +16,7 @@ import {
 import type { Algorithm, ObjectId } from '../formats/ids.ts';
 import { makeDirectory } from './directories.ts';
 import { nameOfRefTarget, objectOfTarget, objectTarget, refTarget } from './link-targets.ts';
+import { lockDirectory } from './lock.ts';
 import { checkFirstLevelName, checkRefPath, REFS_DIRECTORY } from './names.ts';
 import { replaceSymlink } from './replace-symlink.ts';
 
@@ -87,6 +88,20 @@ export class LinkDirectory {
     await this.#options.requireWritable();
     if (!(await this.#options.hasObject(id))) throw new MissingObjectError(`object ${id} is not stored`, where);
     await this.#replace([], name, objectTarget(id), where);
+  }
+
+  /**
+   * Keeps other publishers away until it is disposed of: nobody may take a link away between its making and that of its ref, and
+   * two pulls of one commit share its partial stream.
+   */
+  async lock(): Promise<AsyncDisposable> {
+    await this.#options.requireWritable();
+    try {
+      if (await makeDirectory(this.#root, DIRECTORY_MODE)) this.#options.touched(this.#options.repositoryPath);
+      return await lockDirectory(this.#root);
+    } catch (error) {
+      throw explainWriteError(error, { file: this.kind });
+    }
   }
 
   /** Removes a first-level link. @returns false when there was none */

@@ -4,7 +4,8 @@
  */
 
 import { spawn } from 'node:child_process';
-import type { FileHandle } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LockedError } from '../errors.ts';
@@ -74,6 +75,22 @@ export class RepositoryLock {
   release(): void {
     if (this.#key !== undefined) forget(this.#key);
     this.#key = undefined;
+  }
+}
+
+/**
+ * An exclusive lock of any directory for a moment, against other processes and other holders in this one: each has its own open file.
+ * Closing the handle gives it back.
+ */
+export async function lockDirectory(path: string): Promise<FileHandle> {
+  const directory = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    const tryLock = await findTryLock();
+    if (tryLock !== undefined) await waitForLock(tryLock, directory.fd, path, 'exclusive', {});
+    return directory;
+  } catch (error) {
+    await directory.close();
+    throw error;
   }
 }
 

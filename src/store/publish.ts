@@ -30,14 +30,18 @@ export async function publish(
 ): Promise<void> {
   await repo.requireWritable();
   if (streams.length + images.length > 0) await repo.barrier();
+  await using _ = streams.length + streamRefs.length > 0 ? await repo.streams.lock() : undefined;
   for (const id of images) await repo.images.publish(id, id);
   for (const { name, id } of streams) await repo.streams.publish(name, id);
   for (const { ref, name } of imageRefs) await repo.images.setRef(ref, name);
   for (const { ref, name } of streamRefs) await repo.streams.setRef(ref, name);
 }
 
-/** Takes a stream's names away again, the ref first: a ref must never lead nowhere. */
-export async function unpublishStream(repo: Repository, name: string, refPath: string): Promise<void> {
-  await repo.streams.removeRef(refPath);
-  await repo.streams.remove(name);
+/** Takes a stream's names away again, the ref first: a ref must never lead nowhere. @returns false when there were none */
+export async function unpublishStream(repo: Repository, name: string, refPath: string): Promise<boolean> {
+  const changedAt = (await repo.streams.refChangedAt(refPath)) ?? (await repo.streams.linkChangedAt(name));
+  if (changedAt === undefined) return false;
+  await using _ = await repo.streams.lock();
+  const hadRef = await repo.streams.removeRef(refPath);
+  return (await repo.streams.remove(name)) || hadRef;
 }

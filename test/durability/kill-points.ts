@@ -22,7 +22,7 @@ export interface KillPoints {
   /** How long an undisturbed run works. */
   workMs: number;
   /** `nth` is that of the last call. */
-  calls: SystemCall[];
+  calls: Array<SystemCall & { nth: number }>;
 }
 
 /** Calls of the main thread are counted apart: there is few of them, and they come late. */
@@ -34,7 +34,7 @@ export async function traceKillPoints(job: Job): Promise<Pick<KillPoints, 'calls
     if (name === 'execve') mainThread ??= thread;
     else if (name !== undefined) counts.set(`${thread} ${name}`, (counts.get(`${thread} ${name}`) ?? 0) + 1);
   }
-  const calls = [...counts].map(([key, nth]): SystemCall => {
+  const calls = [...counts].map(([key, nth]) => {
     const [thread, name] = key.split(' ');
     return { name, nth, mainThread: thread === mainThread };
   });

@@ -161,8 +161,8 @@ function checksumOfPath(path: string): Checksum | undefined {
 /** What does not depend on how often the pull was interrupted. */
 function resultOf({ exitCode, stdout, stderr }: Outcome): object {
   if (exitCode !== 0) throw new Error(`exit status ${exitCode}: ${stderr}`);
-  const [{ commit, streamId, image }] = (JSON.parse(stdout.split('\n')[1]) as PullReport).results;
-  return { commit, streamId, image };
+  const [{ commit, streamId, image, digest }] = (JSON.parse(stdout.split('\n')[1]) as PullReport).results;
+  return { commit, streamId, image, digest };
 }
 
 describeWithPeers('killed pulls', ['strace'], () => {

@@ -29,8 +29,8 @@ export type Job = { repo: string } & (
 
 export interface SystemCall {
   name: string;
-  /** Which call, counted from 1 in each thread. The first thread that gets so far is meant. */
-  nth: number;
+  /** Which call, counted from 1 in each thread. The first thread that gets so far is meant; in `3+` all from the third on. */
+  nth: number | `${number}+`;
   /** Leave all threads but the main one alone. */
   mainThread?: boolean;
   /** Only calls that name this path, or an open file of this path. */
@@ -45,7 +45,9 @@ export type Disturbance =
   /** Killed when it enters the call. */
   | { kind: 'kill at'; call: SystemCall }
   /** The call is not made, and fails. */
-  | { kind: 'fail'; call: SystemCall; errno: string };
+  | { kind: 'fail'; call: SystemCall; errno: string }
+  /** The call is made, but first the thread sleeps. */
+  | { kind: 'delay'; call: SystemCall; ms: number };
 
 export interface Outcome {
   exitCode: number | null;
@@ -77,7 +79,11 @@ async function run(args: string[], disturbance: Disturbance, env: NodeJS.Process
 
 function straceOptions(disturbance: Extract<Disturbance, { call: SystemCall }>): string[] {
   const { name, nth, mainThread, path } = disturbance.call;
-  const what = disturbance.kind === 'kill at' ? 'signal=KILL' : `error=${disturbance.errno}`;
+  const what = {
+    'kill at': 'signal=KILL',
+    fail: `error=${disturbance.kind === 'fail' && disturbance.errno}`,
+    delay: `delay_enter=${disturbance.kind === 'delay' && 1000 * disturbance.ms}`,
+  }[disturbance.kind];
   return [
     ...(mainThread ? [] : ALL_THREADS),
     ...['-e', `trace=${name}`, '-e', `inject=${name}:${what}:when=${nth}`],

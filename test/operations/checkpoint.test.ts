@@ -25,7 +25,7 @@ async function withCheckpoints(
   await using repo = await openRepository(directory.join('repo'), { lock: 'shared' });
   const builder = new CommitMapBuilder(repo.algorithm);
   builder.add(COMMIT, Uint8Array.of(1, 2, 3));
-  await work(new Checkpoints(repo, builder, COMMIT_CHECKSUM, NEVER), builder, async () => {
+  await work(new Checkpoints(repo, builder, COMMIT_CHECKSUM, NEVER, () => {}), builder, async () => {
     const partial = await findPartialCommit(repo, COMMIT_CHECKSUM);
     return partial?.map.count;
   });
