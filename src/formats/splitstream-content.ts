@@ -36,9 +36,7 @@ export async function readInlineContent(
   const where = contentWhere(stream, options.where);
   if (streamSize > options.maxBytes)
     throw new LimitError(`content of ${streamSize} bytes, at most ${options.maxBytes} are accepted here`, where);
-  const compressedBytes = streamRange.end - streamRange.start;
-  if (streamSize > FREE_EXPANSION_BYTES + MAX_EXPANSION * compressedBytes)
-    throw new LimitError(`content of ${streamSize} bytes out of ${compressedBytes} compressed ones`, where);
+  requirePlausible(streamSize, streamRange.end - streamRange.start, where);
   const maxBytes = streamSize + MAX_INLINE_CHUNKS * INSTRUCTION_BYTES;
   const data = await decompressRange(options.zstd, bytes, streamRange, maxBytes, where);
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
@@ -58,6 +56,12 @@ export async function readInlineContent(
     at += size;
   }
   return checkedSize(data.subarray(0, end), streamSize, where);
+}
+
+/** For whoever writes content that `readInlineContent` is to read. @throws LimitError when it would not */
+export function requirePlausible(contentBytes: number, compressedBytes: number, where: Where): void {
+  if (contentBytes > FREE_EXPANSION_BYTES + MAX_EXPANSION * compressedBytes)
+    throw new LimitError(`content of ${contentBytes} bytes out of ${compressedBytes} compressed ones`, where);
 }
 
 function checkedSize(content: Uint8Array, streamSize: number, where: Where): Uint8Array {

@@ -9,7 +9,7 @@ import type { ZstdCodec } from './codecs.ts';
 import { FS_VERITY_ALGORITHM_NUMBER } from './fs-verity.ts';
 import { type Algorithm, digestBytes, type ObjectId } from './ids.ts';
 import type { OwnedBytes } from './owned-bytes.ts';
-import { decompressRange, type SplitstreamChunk, serializeChunks } from './splitstream-content.ts';
+import { decompressRange, requirePlausible, type SplitstreamChunk, serializeChunks } from './splitstream-content.ts';
 import { MAX_NAME_TABLE_BYTES, parseNameTable, serializeNameTable } from './splitstream-names.ts';
 
 export { chunks, readInlineContent, type SplitstreamChunk } from './splitstream-content.ts';
@@ -160,13 +160,24 @@ export interface SplitstreamContent {
   /** Ids are numbered in the order of the map, equal ones once. */
   namedRefs: ReadonlyMap<string, ObjectId>;
   content: Uint8Array | Iterable<SplitstreamChunk>;
+  /** What it is the stream of, for errors. */
+  where?: Where;
 }
 
-/** The whole file, as composefs-rs writes it: sections in its order, no gaps; only the compressor may differ. */
+/**
+ * The whole file, as composefs-rs writes it: sections in its order, no gaps; only the compressor may differ.
+ * @throws LimitError for content in one piece that no reader would take back: it compresses as nothing honest does
+ */
 export async function serializeSplitstream(stream: SplitstreamContent, zstd: ZstdCodec): Promise<OwnedBytes> {
   const names = serializeNameTable(stream.namedRefs, stream.algorithm);
   const chunks = serializeChunks(stream.content, stream.objectRefs, stream.algorithm);
   const [namedRefs, content] = await Promise.all([zstd.compress(names.table), zstd.compress(chunks)]);
+  if (stream.content instanceof Uint8Array)
+    requirePlausible(stream.content.length, content.length, {
+      ...stream.where,
+      format: 'splitstream',
+      field: 'stream',
+    });
   // in the order of the file; the info section lists the stream before the names
   const sections = [
     { range: STREAM_REFS_AT, bytes: names.streamRefs },

@@ -1,5 +1,6 @@
 /** Writing commit maps as streams: the complete one, the partial one, and detached metadata beside them. */
 
+import type { Where } from '../errors.ts';
 import type { CommitMap } from '../formats/commit-map.ts';
 import type { CommitMapBuilder } from '../formats/commit-map-builder.ts';
 import type { Checksum, ObjectId } from '../formats/ids.ts';
@@ -26,17 +27,22 @@ export const imageRefName = (version: number, defaultVersion: number): string =>
 /** What `CommitMapBuilder.build` makes. */
 export type BuiltCommitMap = ReturnType<CommitMapBuilder['build']>;
 
-/** Stores a commit map as a complete or a partial commit stream. Nothing is published yet. */
+/**
+ * Stores a commit map as a complete or a partial commit stream. Nothing is published yet.
+ * @throws LimitError for content that could not be read again, with `where`
+ */
 export const storeCommitMap = (
   repo: Repository,
   { content, objectRefs }: Pick<CommitMap, 'content' | 'objectRefs'>,
   namedRefs: ReadonlyMap<string, ObjectId>,
   kind: 'complete' | 'partial',
+  where: Where = {},
 ): Promise<ObjectId> =>
   storeInlineStream(repo, content, {
     contentType: kind === 'complete' ? CONTENT_TYPE_OSTREE_COMMIT : CONTENT_TYPE_PARTIAL,
     objectRefs,
     namedRefs,
+    where,
   });
 
 /** The same commit again with other named refs; the map's bytes stay as they are. */
@@ -51,12 +57,13 @@ export const storeWithNamedRefs = (
     namedRefs,
   });
 
-/** Stores the bytes of a `.commitmeta` object. */
-export const storeDetachedMetadata = (repo: Repository, bytes: Uint8Array): Promise<ObjectId> =>
+/** Stores the bytes of a `.commitmeta` object. @throws LimitError as `storeCommitMap` */
+export const storeDetachedMetadata = (repo: Repository, bytes: Uint8Array, where: Where): Promise<ObjectId> =>
   storeInlineStream(repo, bytes, {
     contentType: CONTENT_TYPE_COMMITMETA,
     objectRefs: new Uint8Array(0),
     namedRefs: new Map(),
+    where,
   });
 
 /** The stored `.commitmeta` bytes of a commit, if there are any. */
@@ -79,6 +86,7 @@ interface InlineStream {
   contentType: bigint;
   objectRefs: Uint8Array;
   namedRefs: ReadonlyMap<string, ObjectId>;
+  where?: Where;
 }
 
 async function storeInlineStream(repo: Repository, content: Uint8Array, stream: InlineStream): Promise<ObjectId> {

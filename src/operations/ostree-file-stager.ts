@@ -5,8 +5,16 @@ import { createReadStream } from 'node:fs';
 import { chmod, chown, lchown, open, symlink, utimes } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { createDeflateRaw, deflateRaw } from 'node:zlib';
-import { AddonNeededError, DigestMismatchError, FormatError } from '../errors.ts';
-import { byteStringToBytes } from '../formats/byte-string.ts';
+import {
+  AddonNeededError,
+  DigestMismatchError,
+  FormatError,
+  LimitError,
+  MissingObjectError,
+  RepositoryError,
+  type Where,
+} from '../errors.ts';
+import { type ByteString, byteStringToBytes, byteStringToText } from '../formats/byte-string.ts';
 import type { RepositoryMode } from '../formats/file-body.ts';
 import type { Checksum, ObjectId } from '../formats/ids.ts';
 import {
@@ -17,6 +25,7 @@ import {
   serializeOstreemeta,
 } from '../formats/ostree/file-header.ts';
 import type { NativeAddon } from '../native.ts';
+import { explainReadError } from '../store/regular-file.ts';
 import type { StoredFile } from './commit-reader.ts';
 
 /** Modes that we write. */
@@ -90,18 +99,20 @@ const bareStager =
   (mode: Exclude<ExportMode, 'archive'>, addon: NativeAddon): FileStager['stage'] =>
   async (target, checksum, { header, sizeBytes, inline, object }, objectPath) => {
     if (mode === 'bare-user-only') checkBareUserOnly(header, checksum);
+    if (mode === 'bare') checkBare(header, checksum);
+    const setAttributes = () => attachAttributes(addon, mode, target, header, checksum);
     if (isSymlink(header)) {
       const text = byteStringToBytes(header.target);
       if (mode === 'bare-user') {
         await using out = await open(target, 'wx', 0o644);
         await out.writeFile(Buffer.concat([text, new Uint8Array(1)]));
-        addon.setxattr(target, 'user.ostreemeta', serializeOstreemeta(header));
+        setAttributes();
         await utimes(target, 0, 0);
       } else {
         await symlink(Buffer.from(text), target);
         if (mode === 'bare') {
           await lchown(target, header.uid, header.gid);
-          for (const { name, value } of header.xattrs) addon.lsetxattr(target, name, value);
+          setAttributes();
         }
       }
       return text.length;
@@ -115,15 +126,55 @@ const bareStager =
     }
     if (mode === 'bare') {
       await chown(target, header.uid, header.gid);
-      for (const { name, value } of header.xattrs) addon.setxattr(target, name, value);
+      setAttributes();
       await chmod(target, header.mode & PERMISSIONS); // last: chown clears setuid, and mode 0 would refuse the attributes
     } else if (mode === 'bare-user') {
-      addon.setxattr(target, 'user.ostreemeta', serializeOstreemeta(header));
+      setAttributes();
       await chmod(target, (header.mode & 0o775) | 0o400);
     } else await chmod(target, header.mode & 0o775);
     await utimes(target, 0, 0);
     return sizeBytes;
   };
+
+/** Those of the file itself in bare, its whole header in bare-user. @throws LimitError, RepositoryError where the file system cannot */
+function attachAttributes(
+  addon: NativeAddon,
+  mode: ExportMode,
+  target: string,
+  header: FileHeader,
+  checksum: Checksum,
+): void {
+  const attributes =
+    mode === 'bare' ? header.xattrs : [{ name: 'user.ostreemeta', value: serializeOstreemeta(header) }];
+  for (const { name, value } of attributes) {
+    try {
+      addon.lsetxattr(target, name, value);
+    } catch (error) {
+      const where = { object: `${checksum}.file`, field: byteStringToText(name as ByteString) };
+      switch ((error as NodeJS.ErrnoException).code) {
+        case 'E2BIG':
+        case 'ERANGE':
+          throw new LimitError(`an attribute of ${value.length} bytes is more than a file can have`, where, {
+            cause: error,
+          });
+        case 'ENOTSUP':
+        case 'EOPNOTSUPP':
+        case 'EINVAL':
+          throw new RepositoryError('no such attribute is possible on this file system', where, { cause: error });
+        default:
+          throw error;
+      }
+    }
+  }
+}
+
+/** The kernel takes this owner for "leave it as it is". */
+const NO_OWNER = 0xffff_ffff;
+
+function checkBare({ uid, gid }: FileHeader, checksum: Checksum): void {
+  if (uid === NO_OWNER || gid === NO_OWNER)
+    throw new FormatError(`bare cannot hold owner ${uid}:${gid}; use --mode bare-user`, { object: `${checksum}.file` });
+}
 
 function checkBareUserOnly(header: FileHeader, checksum: Checksum): void {
   const where = { object: `${checksum}.file` };
@@ -142,10 +193,26 @@ function checkBareUserOnly(header: FileHeader, checksum: Checksum): void {
 /** The content of an object, hashed with its header while it passes; fails at its end when it is not what it should be. */
 async function* checkedContent(path: string, header: FileHeader, checksum: Checksum): AsyncGenerator<Uint8Array> {
   const hash = createHash('sha256').update(serializeContentHeader(header));
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 18 }) as AsyncIterable<Uint8Array>) {
-    hash.update(chunk);
-    yield chunk;
+  try {
+    for await (const chunk of createReadStream(path, { highWaterMark: 1 << 18 }) as AsyncIterable<Uint8Array>) {
+      hash.update(chunk);
+      yield chunk;
+    }
+  } catch (error) {
+    throw explainContentError(error, { file: path, object: `${checksum}.file` });
   }
   const actual = hash.digest('hex');
   if (actual !== checksum) throw new DigestMismatchError(checksum, actual, { object: `${checksum}.file` });
+}
+
+/** It is our own repository that cannot be read here, not the other one that cannot be written. */
+function explainContentError(error: unknown, where: Where): unknown {
+  switch ((error as NodeJS.ErrnoException).code) {
+    case 'ENOENT':
+      return new MissingObjectError('its content is missing', where, { cause: error });
+    case 'EACCES':
+      return new RepositoryError('its content cannot be read: permission denied', where, { cause: error });
+    default:
+      return explainReadError(error, where);
+  }
 }

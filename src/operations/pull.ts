@@ -345,7 +345,10 @@ class CommitPull {
   async #publishNew(checksum: Checksum, built: BuiltCommitMap, detached: Uint8Array | undefined): Promise<ObjectId> {
     this.#signal.throwIfAborted();
     this.#progress.update({ phase: 'publish', done: 0 });
-    const streamId = await storeCommitMap(this.#repo, built, new Map(), 'complete');
+    const streamId = await storeCommitMap(this.#repo, built, new Map(), 'complete', {
+      file: this.#source.url,
+      object: `${checksum}.commit`,
+    });
     await this.#publish(checksum, streamId, detached);
     return streamId;
   }
@@ -357,7 +360,8 @@ class CommitPull {
     const streamRefs: Array<{ ref: string; name: string }> = [];
     if (detached !== undefined) {
       const commitmeta = commitmetaStreamName(checksum);
-      streams.push({ name: commitmeta, id: await storeDetachedMetadata(this.#repo, detached) });
+      const where = { file: this.#source.url, object: `${checksum}.commitmeta` };
+      streams.push({ name: commitmeta, id: await storeDetachedMetadata(this.#repo, detached, where) });
       streamRefs.push({ ref: commitmetaRefPath(checksum), name: commitmeta });
     }
     if (this.#localRef !== undefined) streamRefs.push({ ref: ostreeRefPath(this.#localRef), name });

@@ -12,7 +12,7 @@ import { ensureBuilt, runCli, runCliJson } from '../cli/run-cli.ts';
 import { describeWithPeers } from '../support/peers.ts';
 import { startStaticServer } from '../support/static-server.ts';
 import { makeTemporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.ts';
-import { type Published, publishedTiny } from './published.ts';
+import { type Published, published, publishedTiny } from './published.ts';
 import { Random, SEED } from './random.ts';
 import { collected, findingsBesideTemporaries, readState } from './repository-state.ts';
 import { type Disturbance, type Outcome, runDriver } from './run-driver.ts';
@@ -103,23 +103,24 @@ describeWithPeers('in each other’s way', ['strace'], () => {
   });
 
   test('others forget the partial stream of a commit, again and again, while a pull writes it', async () => {
-    const path = await newRepository([]);
+    const { archive, second } = await published(); // enough files for many checkpoints
+    const name = partialStreamName(second);
     // long between the making of a link and that of its ref, which looks at the link first
-    const disturbance: Disturbance = { kind: 'delay', call: { name: 'readlink', nth: '1+' }, ms: 60 };
-    let isDone = false;
-    const pull = pulling(path, source.archive, 'os/main', disturbance).finally(() => {
-      isDone = true;
-    });
+    const disturbance: Disturbance = { kind: 'delay', call: { name: 'readlink', nth: '1+' }, ms: 20 };
     let forgotten = 0;
-    {
-      await using repo = await openRepository(path, { lock: 'shared', write: true });
-      const name = partialStreamName(source.second);
-      for (; !isDone; await sleep(1)) if (await unpublishStream(repo, name, partialRefPath(source.second))) forgotten++;
+    for (let pulls = 0; pulls < 3 || forgotten === 0; pulls++) {
+      const path = await newRepository([]);
+      let isDone = false;
+      const pull = pulling(path, archive, 'os/main', disturbance).finally(() => {
+        isDone = true;
+      });
+      {
+        await using repo = await openRepository(path, { lock: 'shared', write: true });
+        for (; !isDone; await sleep(1)) if (await unpublishStream(repo, name, partialRefPath(second))) forgotten++;
+      }
+      expect(await pull).toMatchObject(succeeded);
+      expect(await findingsBesideTemporaries(path)).toEqual([]);
     }
-    expect(await pull).toMatchObject(succeeded);
-    expect(forgotten).toBeGreaterThan(0);
-    expect(await findingsBesideTemporaries(path)).toEqual([]);
-    expect(await collected(path)).toEqual(await stateOf(['os/main']));
   });
 
   test('gc killed at each name and object that it removes: the next pull believes nothing that is half gone', async () => {

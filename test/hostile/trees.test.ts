@@ -1,6 +1,6 @@
 /** Commits made to hurt: names, targets, depths, counts and sizes that no honest writer produces, pulled by the built program. */
 
-import { rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { byteStringFromText } from '../../src/formats/byte-string.ts';
 import { parseType, serializeVariant } from '../../src/formats/gvariant.ts';
@@ -40,6 +40,7 @@ afterAll(async () => {
 
 const CORRUPT = 5;
 const NO_SPACE = 9;
+const NO_REPOSITORY = 10;
 
 interface Attack extends AsyncDisposable {
   source: HostileSource;
@@ -557,3 +558,60 @@ describe.concurrent('counts and lengths', () => {
     }
   });
 });
+
+describe.concurrent('what one store can hold and another cannot', () => {
+  test('metadata that compresses as nothing honest does would never be read again, so it is not stored', async () => {
+    await using prepared = await prepare();
+    const { source } = prepared;
+    const commit = source.commit(source.emptyDirtree);
+    const zeros = new Uint8Array(96 << 20);
+    source.addDetachedMetadata(commit, serializeVariant(parseType('a{sv}'), [['x', { type: 'ay', value: zeros }]]));
+    const error = await expectRefused(prepared, `${commit}.commitmeta`);
+    expect(error).toMatchObject({ code: 'CFS_LIMIT', message: expect.stringContaining('compressed ones') });
+  });
+
+  const attribute = (bytes: number) => ({ name: name('user.long'), value: new Uint8Array(bytes).fill(0x41) });
+  test.each<[what: string, mode: string, make: (source: HostileSource) => Checksum, code: string, field?: string]>([
+    [
+      'an owner that the kernel takes for none',
+      'bare',
+      (source) => source.addFile(Buffer.of(1), 1, { uid: 0xffff_ffff }),
+      'CFS_FORMAT',
+    ],
+    [
+      'a header longer than an attribute',
+      'bare-user',
+      (source) => source.addFile(Buffer.of(1), 1, { xattrs: [attribute(MAX_XATTR_VALUE_BYTES)] }),
+      'CFS_LIMIT',
+      'user.ostreemeta',
+    ],
+    [
+      'an attribute of no known kind',
+      'bare',
+      (source) => source.addFile(Buffer.of(1), 1, { xattrs: [{ ...attribute(5), name: name('weird') }] }),
+      'CFS_REPOSITORY',
+      'weird',
+    ],
+  ])('%s is refused by an export to %s, and nothing is made', async (_what, mode, make, code, field) => {
+    await using prepared = await prepare();
+    const { source, victim } = prepared;
+    const file = make(source);
+    source.commit(source.addTree({ files: [{ name: name('f'), checksum: file }], directories: [] }));
+    await expectPulled(prepared);
+    const target = `${victim.path}-exported`;
+    const result = await attack(['--json', '--repo', victim.path, 'export', HOSTILE_REF, target, '--mode', mode]);
+    expect(readError(result)).toMatchObject({ code, where: { object: `${file}.file`, ...(field && { field }) } });
+    expect(result.exitCode, result.stderr).toBe(code === 'CFS_REPOSITORY' ? NO_REPOSITORY : CORRUPT);
+    expect(await refsBelow(target)).toEqual([]);
+  });
+});
+
+/** Of an ostree repository, if there is one. */
+async function refsBelow(path: string): Promise<string[]> {
+  try {
+    return await readdir(`${path}/refs/heads`);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    return [];
+  }
+}
