@@ -43,6 +43,7 @@ napi_value initialize(napi_env env, napi_value exports) {
     defineFileCalls(env, exports);
     defineMountCalls(env, exports);
     defineMemoryCalls(env, exports);
+    defineObjectSweep(env, exports);
     return exports;
   });
 }

@@ -24,5 +24,6 @@ void defineVerityCalls(napi_env env, napi_value exports);
 void defineFileCalls(napi_env env, napi_value exports);
 void defineMountCalls(napi_env env, napi_value exports);
 void defineMemoryCalls(napi_env env, napi_value exports);
+void defineObjectSweep(napi_env env, napi_value exports);
 
 }  // namespace cfs

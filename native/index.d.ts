@@ -135,6 +135,31 @@ export interface HashedFiles {
   checksums: Uint8Array;
 }
 
+/** What one sweep did. */
+export interface SweptObjects {
+  /** Entries whose names are ids that stay. */
+  kept: number;
+  removed: number;
+  removedBytes: number;
+  /** What is no object, or no regular file: paths relative to the directory of objects. It stays. */
+  others: string[];
+  /** The first failure, and where; whatever else the counts say has been done. */
+  error?: NodeJS.ErrnoException;
+  errorAt?: string;
+}
+
+/** Which objects stay, and the removal of all others. Flat memory: 33 bytes for each id, in a table at most three quarters full. */
+export class ObjectSweep {
+  constructor(objectsPath: NativePath, algorithm: NativeAlgorithm);
+  /** @param ids raw digests, concatenated */
+  keep(ids: Uint8Array): void;
+  /**
+   * Goes through `count` of the directories `00` … `ff` on the pool. Everything that is a regular file, has the name of an object, and was
+   * not kept, is counted as removed; with `remove` it is. Directories that are missing, or no directories, are passed over.
+   */
+  sweep(first: number, count: number, options: { remove: boolean }): Promise<SweptObjects>;
+}
+
 export interface FileSystemFacts {
   /** `f_type`, e.g. 0xef53 for ext4, 0x01021994 for tmpfs. */
   magic: number;
@@ -159,6 +184,7 @@ export interface NativeAddon {
   readonly engines: Readonly<{ sha512: 'avx512' | 'evp'; sha256: 'avx512' | 'evp'; inflate: 'libdeflate' | 'zlib' }>;
 
   readonly Ingest: typeof Ingest;
+  readonly ObjectSweep: typeof ObjectSweep;
 
   /**
    * fs-verity digest and ostree checksums of whole files, read once, on all cores, with bounded memory. Paths must be regular

@@ -8,7 +8,7 @@ import { CommitMap } from '../formats/commit-map.ts';
 import { MAX_COMMIT_STREAM_BYTES } from '../formats/commit-map-builder.ts';
 import { MAX_IMAGE_BYTES } from '../formats/erofs/limits.ts';
 import { ErofsImage } from '../formats/erofs/reader.ts';
-import { type Checksum, digestBytes, type ObjectId } from '../formats/ids.ts';
+import { type Checksum, idToBytes, type ObjectId } from '../formats/ids.ts';
 import {
   CONTENT_TYPE_OSTREE_COMMIT,
   parseSplitstream,
@@ -17,13 +17,11 @@ import {
 } from '../formats/splitstream.ts';
 import { nodeZstd } from '../native.ts';
 import type { Progress } from '../progress.ts';
-import { DigestTable } from '../store/digest-table.ts';
+import { type ObjectSweep, openObjectSweep } from '../store/object-sweep.ts';
 import { commitStreamName, parseStreamName } from '../store/ostree-refs.ts';
 import type { Repository } from '../store/repository.ts';
 import { CommitObjects } from './commit-reader.ts';
 import { type ObjectKind, peekObjectKind } from './object-kind.ts';
-
-const LIVE = 1;
 
 export interface MarkOptions {
   /** Parents of reached commits that stay too, as far as they are stored. */
@@ -35,7 +33,8 @@ export interface MarkOptions {
 export class LiveObjects {
   readonly #repo: Repository;
   readonly #options: MarkOptions;
-  readonly #table = new DigestTable();
+  /** Knows each object that stays. */
+  readonly sweep: ObjectSweep;
   readonly #streams = new Set<ObjectId>();
   readonly #images = new Set<ObjectId>();
   /** Reached by a named ref, and neither stream nor image. */
@@ -47,11 +46,9 @@ export class LiveObjects {
   constructor(repo: Repository, options: MarkOptions) {
     this.#repo = repo;
     this.#options = options;
+    this.sweep = openObjectSweep(repo.objects.root, repo.algorithm);
   }
 
-  has(id: ObjectId): boolean {
-    return this.#table.flagsOf(id) !== 0;
-  }
   /** Reached as a stream: all that it needs stays. An object that merely happens to be a stream may stay without. */
   hasStream(id: ObjectId): boolean {
     return this.#streams.has(id);
@@ -123,7 +120,7 @@ export class LiveObjects {
       for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
         this.#options.signal?.throwIfAborted();
         const { id } = next;
-        this.#table.markId(LIVE, id);
+        this.sweep.keep(idToBytes(id));
         const kind = next.kind === 'unknown' ? await this.#kindOf(id) : next.kind;
         if (kind === 'other') await this.#keepOther(id);
         else if (kind === 'image') await this.#keepImage(id);
@@ -154,7 +151,7 @@ export class LiveObjects {
     this.#images.add(id);
     const bytes = await this.#repo.objects.read(id, { maxBytes: MAX_IMAGE_BYTES });
     const image = ErofsImage.open(bytes, { file: `images/${id}` });
-    for (const object of image.objects(this.#repo.algorithm)) this.#table.markId(LIVE, object);
+    for (const object of image.objects(this.#repo.algorithm)) this.sweep.keep(idToBytes(object));
   }
 
   /** @returns what its named refs lead to, the first time */
@@ -163,8 +160,7 @@ export class LiveObjects {
     this.#streams.add(id);
     const bytes = await this.#repo.objects.read(id, { maxBytes: MAX_COMMIT_STREAM_BYTES });
     const { objectRefs, namedRefs } = await this.#parseStream(bytes, id);
-    const oneDigest = digestBytes(this.#repo.algorithm);
-    for (let at = 0; at < objectRefs.length; at += oneDigest) this.#table.mark(LIVE, objectRefs, at);
+    this.sweep.keep(objectRefs);
     return namedRefs.values();
   }
 

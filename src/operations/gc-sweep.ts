@@ -9,6 +9,7 @@ import { explainWriteError } from '../errors.ts';
 import type { ObjectId } from '../formats/ids.ts';
 import type { Progress } from '../progress.ts';
 import type { LinkDirectory } from '../store/links.ts';
+import { FANOUTS } from '../store/object-sweep.ts';
 import type { Repository } from '../store/repository.ts';
 import { isTemporaryObjectName, isTemporaryRootName } from '../store/temporaries.ts';
 import type { LiveObjects } from './gc-mark.ts';
@@ -29,8 +30,8 @@ export interface SweepOptions {
   signal?: AbortSignal;
 }
 
-/** Removals under way at the same time. */
-const CONCURRENT_REMOVALS = 32;
+/** Directories of objects between two chances to stop. */
+const FANOUTS_AT_ONCE = 32;
 const OBJECTS_DIRECTORY = 'objects';
 
 /** @param deadRefs refs below `streams/refs/` that go with what they point at */
@@ -69,47 +70,32 @@ async function pruneLinks(
   return removed;
 }
 
-interface SweptObjects extends Pick<SweepCounts, 'objectsRemoved' | 'bytesRemoved' | 'objectsKept'> {
+interface SweptStore extends Pick<SweepCounts, 'objectsRemoved' | 'bytesRemoved' | 'objectsKept'> {
   /** Paths of leftover temporaries, relative to the repository. */
   temporaries: string[];
 }
 
-/** One pass over the directories. */
+/** One pass over the directories, a few of them at a time. */
 async function sweepObjects(
   repo: Repository,
   live: LiveObjects,
   { dryRun, progress, signal }: SweepOptions,
-): Promise<SweptObjects> {
-  const swept: SweptObjects = { objectsRemoved: 0, bytesRemoved: 0, objectsKept: 0, temporaries: [] };
-  let batch: ObjectId[] = [];
-  const removeBatch = async (): Promise<void> => {
+): Promise<SweptStore> {
+  const swept: SweptStore = { objectsRemoved: 0, bytesRemoved: 0, objectsKept: 0, temporaries: [] };
+  for (let first = 0; first < FANOUTS; first += FANOUTS_AT_ONCE) {
     signal?.throwIfAborted();
-    for (const size of await Promise.all(batch.map((id) => removeObject(repo, id, dryRun)))) {
-      if (size === undefined) continue;
-      swept.objectsRemoved++;
-      swept.bytesRemoved += size;
-    }
-    batch = [];
+    const part = await live.sweep.sweep(first, FANOUTS_AT_ONCE, { remove: !dryRun });
+    swept.objectsKept += part.kept;
+    swept.objectsRemoved += part.removed;
+    swept.bytesRemoved += part.removedBytes;
+    for (const path of part.others) progress.warn(`${OBJECTS_DIRECTORY}/${path} is no object; it stays`);
     progress.update({ phase: 'sweep', done: swept.objectsKept + swept.objectsRemoved, bytesDone: swept.bytesRemoved });
-  };
-  for await (const { path, id, kind } of repo.objects.list()) {
-    if (id === undefined) {
-      const name = path.slice(OBJECTS_DIRECTORY.length + 1);
-      if (kind === 'file' && isTemporaryObjectName(name)) swept.temporaries.push(path);
-      else progress.warn(`${path} is no object; it stays`);
-    } else if (live.has(id)) swept.objectsKept++;
-    else if (kind !== 'file') progress.warn(`${path} is no regular file; it stays`);
-    else if (batch.push(id) >= CONCURRENT_REMOVALS) await removeBatch();
   }
-  await removeBatch();
+  for (const { name, kind } of await repo.objects.listOutsiders()) {
+    if (kind === 'file' && isTemporaryObjectName(name)) swept.temporaries.push(join(OBJECTS_DIRECTORY, name));
+    else progress.warn(`${OBJECTS_DIRECTORY}/${name} is no object; it stays`);
+  }
   return swept;
-}
-
-/** @returns its size in bytes, undefined when it was gone already */
-async function removeObject(repo: Repository, id: ObjectId, dryRun: boolean): Promise<number | undefined> {
-  const size = await repo.objects.sizeOf(id);
-  if (size !== undefined && !dryRun) await repo.objects.remove(id);
-  return size;
 }
 
 async function rootTemporaries(repo: Repository): Promise<string[]> {

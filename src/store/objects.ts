@@ -1,6 +1,6 @@
 /** `objects/`: immutable files named by their fs-verity digest. Whatever is read was checked against its name first. */
 
-import { lstatSync } from 'node:fs';
+import { type Dirent, lstatSync } from 'node:fs';
 import { type FileHandle, lstat, readdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DigestMismatchError, explainWriteError, FormatError, MissingObjectError, type Where } from '../errors.ts';
@@ -165,22 +165,33 @@ export class ObjectStore {
 
   /** Every entry of every `objects/xx`, then whatever else lies in `objects/`. Sorted by directory, not within one. */
   async *list(): AsyncGenerator<ObjectEntry> {
+    const { fanouts, outsiders } = await this.#top();
+    for (const fanout of fanouts) {
+      for (const entry of await readdir(join(this.root, fanout), { withFileTypes: true })) {
+        const name = fanout + entry.name;
+        const id = isObjectId(name, this.#options.algorithm) ? name : undefined;
+        yield { path: `objects/${fanout}/${entry.name}`, id, kind: kindOf(entry) };
+      }
+    }
+    for (const { name, kind } of outsiders) yield { path: `objects/${name}`, kind };
+  }
+
+  /** What lies in `objects/` itself and is no directory of objects, sorted. */
+  async listOutsiders(): Promise<Array<{ name: string; kind: ObjectEntry['kind'] }>> {
+    return (await this.#top()).outsiders;
+  }
+
+  async #top(): Promise<{ fanouts: string[]; outsiders: Array<{ name: string; kind: ObjectEntry['kind'] }> }> {
     const top = await readdir(this.root, { withFileTypes: true }).catch((error: unknown) => {
       if (isAbsent(error)) return [];
       throw error;
     });
     top.sort((a, b) => (a.name < b.name ? -1 : 1));
-    for (const fanout of top) {
-      if (!fanout.isDirectory() || !FANOUT_NAME.test(fanout.name)) continue;
-      for (const entry of await readdir(join(this.root, fanout.name), { withFileTypes: true })) {
-        const name = fanout.name + entry.name;
-        const id = isObjectId(name, this.#options.algorithm) ? name : undefined;
-        yield { path: `objects/${fanout.name}/${entry.name}`, id, kind: kindOf(entry) };
-      }
-    }
-    for (const entry of top)
-      if (!entry.isDirectory() || !FANOUT_NAME.test(entry.name))
-        yield { path: `objects/${entry.name}`, kind: kindOf(entry) };
+    const isFanout = (entry: Dirent): boolean => entry.isDirectory() && FANOUT_NAME.test(entry.name);
+    return {
+      fanouts: top.filter(isFanout).map(({ name }) => name),
+      outsiders: top.filter((entry) => !isFanout(entry)).map((entry) => ({ name: entry.name, kind: kindOf(entry) })),
+    };
   }
 
   /** The caller holds the exclusive lock and knows that nothing needs the object. */

@@ -1,0 +1,83 @@
+/** Both engines of the sweep: what stays, what goes, what is only told. */
+
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { idToBytes, objectIdFromBytes, objectRelativePath } from '../../src/formats/ids.ts';
+import { native } from '../../src/native.ts';
+import { FANOUTS, type ObjectSweep, openObjectSweep, PortableObjectSweep } from '../../src/store/object-sweep.ts';
+import { makeTemporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.ts';
+
+const SIZE_BYTES = 7;
+const IDS = Array.from({ length: 3000 }, () => objectIdFromBytes(randomBytes(64)));
+
+async function makeObjects(directory: TemporaryDirectory): Promise<string> {
+  const objects = directory.join('objects');
+  for (const id of IDS) {
+    const path = `${objects}/${objectRelativePath(id)}`;
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, 'content');
+  }
+  return objects;
+}
+
+const pathIn = (objects: string, index: number): string => `${objects}/${objectRelativePath(IDS[index])}`;
+const keepHalf = (sweep: ObjectSweep): void => {
+  sweep.keep(Buffer.concat(IDS.filter((_, i) => i % 2 === 0).map(idToBytes)));
+  sweep.keep(idToBytes(IDS[0])); // once more
+};
+
+const ENGINES: Array<{ name: string; open: (objects: string) => ObjectSweep }> = [
+  { name: 'portable', open: (objects) => new PortableObjectSweep(objects, 'sha512') },
+];
+if (native !== undefined) ENGINES.push({ name: 'native', open: (objects) => openObjectSweep(objects, 'sha512') });
+
+describe.each(ENGINES)('$name', ({ open }) => {
+  test('takes what is not kept, and nothing when it only counts', async () => {
+    await using directory = await makeTemporaryDirectory('memory');
+    const objects = await makeObjects(directory);
+    const counts = { kept: 1500, removed: 1500, removedBytes: 1500 * SIZE_BYTES, others: [] };
+    const sweep = open(objects);
+    keepHalf(sweep);
+    expect(await sweep.sweep(0, FANOUTS, { remove: false })).toEqual(counts);
+    expect(IDS.filter((_, i) => existsSync(pathIn(objects, i)))).toHaveLength(3000);
+    expect(await sweep.sweep(0, FANOUTS, { remove: true })).toEqual(counts);
+    for (let i = 0; i < IDS.length; i++) expect(existsSync(pathIn(objects, i))).toBe(i % 2 === 0);
+  });
+
+  test('keeps to the directories it was given', async () => {
+    await using directory = await makeTemporaryDirectory('memory');
+    const objects = await makeObjects(directory);
+    const inside = IDS.filter((id) => id.startsWith('1'));
+    const swept = await open(objects).sweep(16, 16, { remove: true });
+    expect(swept.removed).toBe(inside.length);
+    for (const id of IDS) expect(existsSync(`${objects}/${objectRelativePath(id)}`)).toBe(!id.startsWith('1'));
+  });
+
+  test('leaves what is no object, and follows no link', async () => {
+    await using directory = await makeTemporaryDirectory('memory');
+    const objects = directory.join('objects');
+    const elsewhere = directory.join('elsewhere');
+    await mkdir(`${objects}/00`, { recursive: true });
+    await mkdir(elsewhere);
+    await writeFile(`${elsewhere}/${'1'.repeat(126)}`, '');
+    await symlink(elsewhere, `${objects}/01`);
+    await writeFile(`${objects}/02`, 'no directory');
+    await mkdir(`${objects}/00/${'a'.repeat(126)}`);
+    await symlink('../../elsewhere', `${objects}/00/${'b'.repeat(126)}`);
+    for (const name of ['short', 'A'.repeat(126), 'c'.repeat(127)]) await writeFile(`${objects}/00/${name}`, '');
+    const { others, ...counts } = await open(objects).sweep(0, FANOUTS, { remove: true });
+    expect(counts).toEqual({ kept: 0, removed: 0, removedBytes: 0 });
+    const names = ['a'.repeat(126), 'b'.repeat(126), 'short', 'A'.repeat(126), 'c'.repeat(127)];
+    expect(others.toSorted()).toEqual(names.map((name) => `00/${name}`).toSorted());
+    expect(existsSync(`${elsewhere}/${'1'.repeat(126)}`)).toBe(true);
+  });
+
+  test('finds nothing where there are no objects', async () => {
+    await using directory = await makeTemporaryDirectory('memory');
+    const swept = await open(directory.join('objects')).sweep(0, FANOUTS, { remove: true });
+    expect(swept).toEqual({ kept: 0, removed: 0, removedBytes: 0, others: [] });
+  });
+});
