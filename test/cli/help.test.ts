@@ -82,7 +82,7 @@ describe('completion', () => {
       [['cfs-ostree', 'pull', '--lock'], ['--lock-timeout']],
       [
         ['cfs-ostree', 'pull', '--link', '=', ''],
-        ['reflink', 'hard'],
+        ['auto', 'reflink', 'hard'],
       ],
       [['cfs-ostree', 'pull', '--link', ''], []],
       [['cfs-ostree', 'init', '--algorithm', 'fsverity-sha5'], ['fsverity-sha512-12']],

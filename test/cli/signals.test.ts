@@ -1,8 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { constants } from 'node:os';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { makeTemporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.ts';
 import { ensureBuilt, runCli, runCliError, runCliJson, startCli } from './run-cli.ts';
 
@@ -35,6 +37,17 @@ const outcome = async (child: ChildProcess) => {
   return { exitCode, signal, stdout, stderr };
 };
 
+/** Until the program listens for signals: the last one that it asks for is SIGHUP, which Node leaves alone. */
+const catchesSignals = (child: ChildProcess): Promise<void> =>
+  vi.waitFor(
+    async () => {
+      const status = await readFile(`/proc/${child.pid}/status`, 'latin1');
+      const caught = BigInt(`0x${/^SigCgt:\t([0-9a-f]+)$/m.exec(status)?.[1]}`);
+      expect(caught & (1n << BigInt(constants.signals.SIGHUP - 1))).not.toBe(0n);
+    },
+    { timeout: 30_000, interval: 20 },
+  );
+
 describe('a locked repository', () => {
   test('ends with 11 after --lock-timeout', async () => {
     expect(await runCliError(['refs', '--repo', repo, '--lock-timeout', '0'])).toMatchObject({
@@ -59,7 +72,7 @@ describe('a signal while the program works', () => {
   ] as const)('%s ends it with %d', async (signal, expected) => {
     const child = startCli(['refs', '--repo', repo]);
     const ended = outcome(child);
-    await sleep(500);
+    await catchesSignals(child);
     child.kill(signal);
     const { exitCode, stdout, stderr } = await ended;
     expect({ exitCode, stdout, stderr }).toEqual({
@@ -72,7 +85,7 @@ describe('a signal while the program works', () => {
   test('is a JSON error where JSON was asked for', async () => {
     const child = startCli(['refs', '--repo', repo, '--json']);
     const ended = outcome(child);
-    await sleep(500);
+    await catchesSignals(child);
     child.kill('SIGTERM');
     const { exitCode, stderr } = await ended;
     expect(exitCode).toBe(143);
