@@ -9,13 +9,7 @@ if (major < 22 || (major === 22 && minor < 19)) {
   process.stderr.write('cfs-ostree needs Node.js 22.19 or newer; this is ' + process.versions.node + '\n');
   process.exitCode = 2;
 } else {
-  // Before the heap grows: most of what a pull allocates is short-lived, and a small young generation keeps 60 MB off the peak.
-  import('node:v8')
-    .then((v8) => {
-      v8.setFlagsFromString('--max-semi-space-size=1');
-      v8.setFlagsFromString('--semi-space-growth-factor=1');
-      return import('../dist/cli/compile-cache.js');
-    })
+  import('../dist/cli/compile-cache.js')
     .then((cache) => {
       cache.enableCompileCache();
       return import('../dist/cli/main.js');

@@ -1,6 +1,6 @@
 /**
  * The only importer of the native addon, and Node's own hashing and zstd behind the interfaces that `formats` asks for.
- * node:crypto, node:zlib and node:util are loaded when they are first used: not every command needs them.
+ * node:crypto, node:zlib and the portable zstd are loaded when they are first used: not every command needs them.
  */
 
 import { createRequire } from 'node:module';
@@ -8,7 +8,6 @@ import type { NativeAddon } from '../native/index.d.ts';
 import { FormatError, LimitError } from './errors.ts';
 import type { Hashing, ZstdCodec } from './formats/codecs.ts';
 import type { Algorithm } from './formats/ids.ts';
-import { decompressByFrame } from './formats/zstd-frame.ts';
 
 export type * from '../native/index.d.ts';
 
@@ -165,5 +164,8 @@ function decompressFrame(frame: Uint8Array, maxBytes: number): Promise<Uint8Arra
 /** node:zlib. Frames are told apart first: on its own it stops silently after the first one, whatever follows. */
 export const nodeZstd: ZstdCodec = {
   compress: compressZstd,
-  decompress: (bytes, maxBytes) => decompressByFrame(bytes, maxBytes, decompressFrame),
+  async decompress(bytes, maxBytes) {
+    const { decompressByFrame } = await import('./formats/zstd-frame.ts');
+    return decompressByFrame(bytes, maxBytes, decompressFrame);
+  },
 };

@@ -7,6 +7,7 @@ import type { Repository } from '../store/repository.ts';
 import type { OutputKind } from './command.ts';
 import { Interruption } from './interruption.ts';
 import { type Fields, jsonArray, jsonDocument, jsonLine, pickFields } from './json.ts';
+import { keepYoungGenerationSmall } from './memory.ts';
 import { Output } from './output.ts';
 import { openProgressDisplay, type ProgressDisplay, type ProgressMode, type Terminal } from './progress-display.ts';
 import { type RepositoryChoice, repositoryPath } from './repository-path.ts';
@@ -26,6 +27,8 @@ export interface GlobalFlags extends RepositoryChoice {
 const DEFAULT_FLAGS: GlobalFlags = { progress: 'auto', color: 'auto', lockTimeout: 300 };
 
 export interface OpenRepositoryOptions {
+  /** false: the command calls `keepYoungGenerationSmall` itself, when everything is loaded. */
+  beginsWork?: boolean;
   lock?: LockMode;
   write?: boolean;
   insecure?: boolean;
@@ -82,7 +85,12 @@ export class CliContext {
   }
 
   /** The caller disposes of it. */
-  async openRepository({ lock = 'shared', ...rest }: OpenRepositoryOptions = {}): Promise<Repository> {
+  async openRepository({
+    lock = 'shared',
+    beginsWork = true,
+    ...rest
+  }: OpenRepositoryOptions = {}): Promise<Repository> {
+    if (beginsWork) keepYoungGenerationSmall();
     const { openRepository } = await import('../store/repository.ts');
     await this.warnOfMissingAddon();
     return openRepository(this.repoPath, {

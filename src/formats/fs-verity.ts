@@ -4,11 +4,9 @@
  */
 
 import { sha256, sha512 } from '@noble/hashes/sha2.js';
-import { type Algorithm, digestBytes } from './ids.ts';
+import { type Algorithm, digestBytes, FS_VERITY_ALGORITHM_NUMBER } from './ids.ts';
 
 export const FS_VERITY_BLOCK_BYTES = 4096;
-/** FS_VERITY_HASH_ALG_* of the kernel's uapi header; also the algorithm byte of a splitstream header. */
-export const FS_VERITY_ALGORITHM_NUMBER = { sha256: 1, sha512: 2 } as const satisfies Record<Algorithm, number>;
 
 const DESCRIPTOR_BYTES = 256;
 const LG_BLOCK_SIZE = 12;

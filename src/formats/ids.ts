@@ -9,6 +9,9 @@ export type ObjectId = string & { readonly __brand: 'ObjectId' };
 /** Hash of an object id; block size is always 4096 (`fsverity-<algorithm>-12`). */
 export type Algorithm = 'sha256' | 'sha512';
 
+/** FS_VERITY_HASH_ALG_* of the kernel's uapi header; also the algorithm byte of a splitstream header. */
+export const FS_VERITY_ALGORITHM_NUMBER = { sha256: 1, sha512: 2 } as const satisfies Record<Algorithm, number>;
+
 export const CHECKSUM_BYTES = 32;
 export const digestBytes = (algorithm: Algorithm): 32 | 64 => (algorithm === 'sha256' ? 32 : 64);
 /** Largest content that a commit stream keeps inline: 2·H bytes (spec of composefs-rs 0.9, `should_inline_file`). */

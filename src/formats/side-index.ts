@@ -7,8 +7,14 @@ import { FormatError, LimitError, type Where } from '../errors.ts';
 import { ByteReader } from './byte-reader.ts';
 import { BUCKETS_BYTES, ChecksumTable, type Fail, sortChecksums, writeChecksumTable } from './checksum-table.ts';
 import type { Hashing } from './codecs.ts';
-import { FS_VERITY_ALGORITHM_NUMBER } from './fs-verity.ts';
-import { type Algorithm, CHECKSUM_BYTES, type Checksum, checksumFromBytes, digestBytes } from './ids.ts';
+import {
+  type Algorithm,
+  CHECKSUM_BYTES,
+  type Checksum,
+  checksumFromBytes,
+  digestBytes,
+  FS_VERITY_ALGORITHM_NUMBER,
+} from './ids.ts';
 import { NumberedDigests } from './numbered-digests.ts';
 
 /** What the index says of one ostree object: a claim, until the commit stream that it names has been asked. */

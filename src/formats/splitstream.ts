@@ -6,8 +6,7 @@
 import type { Where } from '../errors.ts';
 import { ByteReader } from './byte-reader.ts';
 import type { ZstdCodec } from './codecs.ts';
-import { FS_VERITY_ALGORITHM_NUMBER } from './fs-verity.ts';
-import { type Algorithm, digestBytes, type ObjectId } from './ids.ts';
+import { type Algorithm, digestBytes, FS_VERITY_ALGORITHM_NUMBER, type ObjectId } from './ids.ts';
 import type { OwnedBytes } from './owned-bytes.ts';
 import { decompressRange, requirePlausible, type SplitstreamChunk, serializeChunks } from './splitstream-content.ts';
 import { MAX_NAME_TABLE_BYTES, parseNameTable, serializeNameTable } from './splitstream-names.ts';

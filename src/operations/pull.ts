@@ -1,45 +1,25 @@
 /** Pulls commits from an ostree repository into a composefs repository. */
 
-import {
-  CfsError,
-  FormatError,
-  MissingObjectError,
-  NotFoundError,
-  UntrustedError,
-  UsageError,
-  type Where,
-} from '../errors.ts';
-import { CommitMap } from '../formats/commit-map.ts';
-import { CommitMapBuilder } from '../formats/commit-map-builder.ts';
-import { type Checksum, idToBytes, isChecksum, type ObjectId, objectIdFromBytes } from '../formats/ids.ts';
-import { type Commit, composefsDigest, parseCommit } from '../formats/ostree/commit.ts';
+import { UsageError, type Where } from '../errors.ts';
+import { type Checksum, isChecksum, type ObjectId } from '../formats/ids.ts';
+import { parseCommit } from '../formats/ostree/commit.ts';
 import { parseDetachedMetadata } from '../formats/ostree/detached-metadata.ts';
 import { validateRefName } from '../formats/ostree/refs.ts';
 import { type Progress, silentProgress } from '../progress.ts';
 import type { Source } from '../sources/source.ts';
-import { type LinkMode, openIngest } from '../store/ingest.ts';
-import {
-  commitmetaRefPath,
-  commitmetaStreamName,
-  commitStreamName,
-  ostreeRefPath,
-  partialRefPath,
-  partialStreamName,
-} from '../store/ostree-refs.ts';
-import { publish, unpublishStream } from '../store/publish.ts';
+import type { LinkMode } from '../store/ingest.ts';
+import { commitStreamName, partialRefPath, partialStreamName } from '../store/ostree-refs.ts';
+import { unpublishStream } from '../store/publish.ts';
 import type { Repository } from '../store/repository.ts';
-import { appendToSideIndex } from '../store/side-index.ts';
 import { verifyBindings } from './bindings.ts';
-import { type CheckpointInterval, Checkpoints, DEFAULT_CHECKPOINT_INTERVAL } from './checkpoint.ts';
-import { CommitObjects, findCommit, findPartialCommit, isWhole, type StoredCommit } from './commit-reader.ts';
-import { type BuiltCommitMap, storeCommitMap, storeDetachedMetadata } from './commit-stream.ts';
-import { isCheapToCheck, verifyComposefsDigest } from './composefs-digest.ts';
-import { contentDigests } from './content-digests.ts';
-import { createImage } from './create-image.ts';
-import { KnownObjects } from './known-objects.ts';
-import { findRef, listPartialCommits, resolveCommit, streamsWithRef } from './resolve-name.ts';
-import { type FetchCounts, TreeFetch, verifyChecksum } from './tree-fetch.ts';
-import { measureTree } from './tree-shape.ts';
+import type { CheckpointInterval } from './checkpoint.ts';
+import type { WantedCommit } from './commit-fetch.ts';
+import type { StoredCommit } from './commit-reader.ts';
+import { publishCommit } from './publish-commit.ts';
+import { streamsWithRef } from './resolve-name.ts';
+import type { FetchCounts } from './tree-fetch.ts';
+import { ifUsable } from './usable-base.ts';
+import { verifyChecksum } from './verify-checksum.ts';
 
 export interface PullOptions {
   /** Names of stored refs or commits whose objects need not be fetched. */
@@ -134,21 +114,25 @@ class CommitPull {
     const checksum = await this.#resolve();
     const where: Where = { file: this.#source.url, object: `${checksum}.commit` };
     const partial = await this.#partial(checksum);
+    // On its way at the same time; whether that failed is asked when the commit is known to be right.
+    const detachedFetch = this.#source.fetchDetachedMetadata(checksum, this.#signal);
+    detachedFetch.catch(() => {});
     const commitBytes =
       partial?.metadataBytes(checksum, 'commit') ??
       (await this.#source.fetchMetadata(checksum, 'commit', this.#signal));
     verifyChecksum(commitBytes, checksum, where);
     const commit = parseCommit(commitBytes, where);
     verifyBindings(commit, this.#branch, this.#source.collectionId, where);
-    const detached = await this.#source.fetchDetachedMetadata(checksum, this.#signal);
+    const detached = await detachedFetch;
     if (detached !== undefined) parseDetachedMetadata(detached, { ...where, object: `${checksum}.commitmeta` });
 
     const storedId = await this.#storedStream(checksum);
     const result =
       storedId === undefined
-        ? await this.#fetch(checksum, commit, commitBytes, partial, detached)
+        ? await this.#fetch({ checksum, commit, commitBytes, partial, detached })
         : await this.#keep(checksum, storedId, detached);
     if (this.#options.createImage && !this.#options.dryRun) {
+      const { createImage } = await import('./create-image.ts');
       const image = await createImage(
         this.#repo,
         { commit: checksum },
@@ -169,11 +153,13 @@ class CommitPull {
   /** What the last checkpoint of an earlier pull holds, the commit itself in any case. */
   async #partial(checksum: Checksum): Promise<StoredCommit | undefined> {
     const find = async () => {
+      if ((await this.#repo.streams.resolve(partialStreamName(checksum))) === undefined) return undefined;
+      const { findPartialCommit } = await import('./commit-reader.ts');
       const partial = await findPartialCommit(this.#repo, checksum);
       partial?.metadataBytes(checksum, 'commit');
       return partial;
     };
-    return this.#usable(find());
+    return ifUsable(find(), this.#progress);
   }
 
   /** The commit's stream, if it is stored with everything that it needs. */
@@ -182,7 +168,8 @@ class CommitPull {
     const id = await this.#repo.streams.resolve(name);
     if (id === undefined || !(await this.#repo.objects.has(id))) return undefined;
     if ((await this.#streamsWithRef()).has(name)) return id;
-    const stored = await this.#usable(findCommit(this.#repo, checksum));
+    const { findCommit, isWhole } = await import('./commit-reader.ts');
+    const stored = await ifUsable(findCommit(this.#repo, checksum), this.#progress);
     return stored !== undefined && isWhole(this.#repo, stored) ? id : undefined;
   }
 
@@ -195,7 +182,8 @@ class CommitPull {
   /** The commit is here already: only its ref and its detached metadata may be new. */
   async #keep(checksum: Checksum, streamId: ObjectId, detached: Uint8Array | undefined): Promise<PullResult> {
     if (!this.#options.dryRun) {
-      await this.#publish(checksum, undefined, detached);
+      const where = { file: this.#source.url };
+      await publishCommit(this.#repo, { commit: checksum, detached, localRef: this.#localRef }, where);
       await unpublishStream(this.#repo, partialStreamName(checksum), partialRefPath(checksum)); // of a pull that was killed late
     }
     return {
@@ -205,167 +193,16 @@ class CommitPull {
     };
   }
 
-  async #fetch(
-    checksum: Checksum,
-    commit: Commit,
-    commitBytes: Uint8Array,
-    partial: StoredCommit | undefined,
-    detached: Uint8Array | undefined,
-  ): Promise<PullResult> {
-    const repo = this.#repo;
-    const dryRun = this.#options.dryRun ?? false;
-    const known = await this.#knownObjects(checksum, commit, partial);
-    const builder = new CommitMapBuilder(repo.algorithm);
-    builder.add(idToBytes(checksum), commitBytes);
-    const interval = { ...DEFAULT_CHECKPOINT_INTERVAL, ...this.#options.checkpoint };
-    const failed = new AbortController();
-    const checkpoints = new Checkpoints(repo, builder, checksum, interval, (error) => failed.abort(error));
-    const digests = new Map<Checksum, Uint8Array>();
-    const alsoSha256 = composefsDigest(commit) !== undefined && repo.algorithm !== 'sha256';
-    await using ingest = dryRun
-      ? undefined
-      : openIngest(repo, {
-          link: this.#options.link,
-          threads: this.#options.jobs,
-          alsoSha256,
-          source: this.#source,
-        });
-    const fetch = new TreeFetch({
-      source: this.#source,
-      known,
-      builder,
-      ingest,
+  async #fetch(wanted: Omit<WantedCommit, 'localRef' | 'withRef'>): Promise<PullResult> {
+    const { CommitFetch } = await import('./commit-fetch.ts');
+    const fetch = new CommitFetch(this.#repo, this.#source, {
+      ...this.#options,
       progress: this.#progress,
-      signal: AbortSignal.any([this.#signal, failed.signal]),
-      where: { file: this.#source.url },
-      onAdded: (bytes) => {
-        if (!dryRun) checkpoints.added(bytes);
-      },
-      onSha256Digest: (file, digest) => digests.set(file, digest),
+      signal: this.#signal,
     });
-    const base = known.bases.map((stored) => stored.checksum);
-    try {
-      await fetch.run(commit);
-      fetch.counts[partial === undefined ? 'fetched' : 'reused'].metadata++; // the commit itself
-      if (dryRun) return { ...this.#result(checksum, fetch.counts), base };
-      const built = await checkpoints.complete();
-      if (alsoSha256 && partial !== undefined) await this.#addDigests(digests, partial, known);
-      const digest = this.#verifyComplete(built, known, digests);
-      const streamId = await this.#publishNew(checksum, built, detached);
-      await checkpoints.discard();
-      const map = CommitMap.parse(built.content, built.objectRefs, repo.algorithm);
-      await appendToSideIndex(repo, checksum, map, digests, (message) => this.#progress.warn(message), known.index);
-      return {
-        ...this.#result(checksum, fetch.counts),
-        streamId,
-        base,
-        bytesWritten: ingest?.bytesWritten ?? 0,
-        ...(digest === 'unknown' ? {} : { digest }),
-      };
-    } catch (error) {
-      if (!dryRun) await this.#keepWork(checkpoints, error);
-      throw error;
-    }
-  }
-
-  /** What was verified stays for the next pull, unless the source's data itself is wrong: then nothing of it stays. */
-  async #keepWork(checkpoints: Checkpoints, error: unknown): Promise<void> {
-    const wrong =
-      error instanceof FormatError || error instanceof UntrustedError || error instanceof MissingObjectError;
-    const corrupt = wrong || (error instanceof CfsError && error.code === 'CFS_DIGEST_MISMATCH');
-    try {
-      if (corrupt) await checkpoints.discard();
-      else await checkpoints.last();
-    } catch (secondary) {
-      this.#progress.warn(`the work done so far could not be kept: ${(secondary as Error).message}`);
-    }
-  }
-
-  async #knownObjects(checksum: Checksum, commit: Commit, partial: StoredCommit | undefined): Promise<KnownObjects> {
-    const repo = this.#repo;
-    const known = await KnownObjects.open(repo, (message) => this.#progress.warn(message));
     const withRef = await this.#streamsWithRef();
-    for (const name of this.#options.bases ?? []) {
-      const base = await findCommit(repo, await resolveCommit(repo, name));
-      if (base === undefined) throw new NotFoundError(`base ${name} is not stored here`);
-      known.addBase(base, withRef.has(base.stream));
-    }
-    const add = async (found: Promise<StoredCommit | undefined>) => {
-      const base = await this.#usable(found);
-      if (base !== undefined) known.addBase(base, withRef.has(base.stream));
-    };
-    if (partial !== undefined) known.addBase(partial, withRef.has(partial.stream));
-    const previous = this.#localRef === undefined ? undefined : await findRef(repo, this.#localRef);
-    if (previous !== undefined) await add(findCommit(repo, previous));
-    if (commit.parent !== undefined) await add(findCommit(repo, commit.parent));
-    for (const other of await listPartialCommits(repo))
-      if (other !== checksum) await add(findPartialCommit(repo, other));
-    return known;
-  }
-
-  /** A damaged base that nobody asked for costs a download; fsck tells of it. */
-  #usable(found: Promise<StoredCommit | undefined>): Promise<StoredCommit | undefined> {
-    return found.catch((error: unknown) => {
-      if (!(error instanceof CfsError)) throw error;
-      this.#progress.warn(`not used as base: ${error.message}`);
-      return undefined;
-    });
-  }
-
-  /** sha256 digests of the files that an interrupted pull brought: they were not kept. */
-  async #addDigests(digests: Map<Checksum, Uint8Array>, partial: StoredCommit, known: KnownObjects): Promise<void> {
-    if (!(await this.#streamsWithRef()).has(partial.stream)) return; // some of the files may be gone
-    for (const [file, digest] of await contentDigests(this.#repo, partial, this.#signal, known.index))
-      digests.set(file, idToBytes(digest));
-  }
-
-  /** The whole closure is here: its shape is one that a checkout can hold, and the promised digest is right where it can be told. */
-  #verifyComplete(
-    { content, objectRefs }: BuiltCommitMap,
-    known: KnownObjects,
-    digests: ReadonlyMap<Checksum, Uint8Array>,
-  ): 'match' | 'absent' | 'unknown' {
-    const where = { file: this.#source.url };
-    const objects = new CommitObjects(CommitMap.parse(content, objectRefs, this.#repo.algorithm, where), where);
-    const shape = measureTree(objects);
-    if (composefsDigest(objects.commit()) !== undefined && !isCheapToCheck(shape)) {
-      this.#progress.warn(
-        `the composefs digest of ${objects.map.commit} was not checked: ${shape.paths} paths are too many for that here; ` +
-          '`create-image --require-digest` checks it',
-      );
-      return 'unknown';
-    }
-    return verifyComposefsDigest(objects, (file, object) => {
-      if (this.#repo.algorithm === 'sha256') return object;
-      const digest = digests.get(file) ?? known.claim(file)?.sha256Digest;
-      return digest && objectIdFromBytes(digest);
-    });
-  }
-
-  async #publishNew(checksum: Checksum, built: BuiltCommitMap, detached: Uint8Array | undefined): Promise<ObjectId> {
-    this.#signal.throwIfAborted();
-    this.#progress.update({ phase: 'publish', done: 0 });
-    const streamId = await storeCommitMap(this.#repo, built, new Map(), 'complete', {
-      file: this.#source.url,
-      object: `${checksum}.commit`,
-    });
-    await this.#publish(checksum, streamId, detached);
-    return streamId;
-  }
-
-  /** One barrier, then every name. @param streamId none: the commit's stream is published already */
-  async #publish(checksum: Checksum, streamId: ObjectId | undefined, detached: Uint8Array | undefined): Promise<void> {
-    const name = commitStreamName(checksum);
-    const streams = streamId === undefined ? [] : [{ name, id: streamId }];
-    const streamRefs: Array<{ ref: string; name: string }> = [];
-    if (detached !== undefined) {
-      const commitmeta = commitmetaStreamName(checksum);
-      const where = { file: this.#source.url, object: `${checksum}.commitmeta` };
-      streams.push({ name: commitmeta, id: await storeDetachedMetadata(this.#repo, detached, where) });
-      streamRefs.push({ ref: commitmetaRefPath(checksum), name: commitmeta });
-    }
-    if (this.#localRef !== undefined) streamRefs.push({ ref: ostreeRefPath(this.#localRef), name });
-    await publish(this.#repo, { streams, streamRefs });
+    const { counts, ...fetched } = await fetch.run({ ...wanted, localRef: this.#localRef, withRef });
+    return { ...this.#result(wanted.checksum, counts), ...fetched };
   }
 
   #result(checksum: Checksum, counts: FetchCounts): PullResult {

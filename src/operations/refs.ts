@@ -1,13 +1,13 @@
 /** Setting and dropping local names. */
 
-import { ConflictError, FormatError, MissingObjectError, NotFoundError, UsageError } from '../errors.ts';
+import { ConflictError, FormatError, MissingObjectError, NotFoundError } from '../errors.ts';
 import { type Checksum, isObjectId, type ObjectId } from '../formats/ids.ts';
-import { validateRefName } from '../formats/ostree/refs.ts';
 import { commitStreamName, ostreeRefPath } from '../store/ostree-refs.ts';
 import { publish } from '../store/publish.ts';
 import type { Repository } from '../store/repository.ts';
 import { isWhole, openCommit } from './commit-reader.ts';
 import { findRef, resolveCommit, streamsWithRef } from './resolve-name.ts';
+import { checkTypedRef } from './typed-ref.ts';
 
 export interface TagReport {
   ref: string;
@@ -60,20 +60,6 @@ export async function untagRef(repo: Repository, name: string): Promise<UntagRep
   if (await repo.images.removeRef(name))
     return { ref: name, ...(image !== undefined && isObjectId(image, repo.algorithm) ? { image } : {}) };
   throw new NotFoundError(`no ref ${JSON.stringify(name)} here; see \`cfs-ostree refs\` and \`cfs-ostree images\``);
-}
-
-/**
- * For a ref that a user typed: a bad one is wrong usage, not bad data.
- * @param field what it is, for the message
- * @throws UsageError
- */
-export function checkTypedRef(name: string, field: string): void {
-  try {
-    validateRefName(name, { field });
-  } catch (error) {
-    if (!(error instanceof FormatError)) throw error;
-    throw new UsageError(error.message, {}, { cause: error });
-  }
 }
 
 /** A ref that leads nowhere sensible must still be possible to drop. */

@@ -4,7 +4,6 @@ import { FormatError, NotFoundError, UsageError } from '../errors.ts';
 import { type Checksum, isChecksum } from '../formats/ids.ts';
 import { OWN_REFS, ostreeRefOfPath, ostreeRefPath, parseStreamName } from '../store/ostree-refs.ts';
 import type { Repository } from '../store/repository.ts';
-import { openCommit } from './commit-reader.ts';
 
 /** Shorter prefixes of a commit are refused: a ref could look like one. */
 export const MIN_PREFIX_DIGITS = 8;
@@ -76,6 +75,7 @@ export async function resolveCommit(repo: Repository, name: string): Promise<Che
   if (commit === undefined)
     throw new NotFoundError(`no ref or commit ${JSON.stringify(base)} here; see \`cfs-ostree refs\``);
   for (let generation = name.length - base.length; generation > 0; generation--) {
+    const { openCommit } = await import('./commit-reader.ts'); // most names need no look into a commit
     const { parent } = (await openCommit(repo, commit)).commit();
     if (parent === undefined) throw new NotFoundError('has no parent', { object: `${commit}.commit` });
     commit = parent;

@@ -3,19 +3,19 @@
  * at the same time, every object is asked for once, and nothing that is known is asked for at all.
  */
 
-import { DigestMismatchError, FormatError, LimitError, type Where } from '../errors.ts';
+import { FormatError, LimitError, type Where } from '../errors.ts';
 import type { CommitMapBuilder } from '../formats/commit-map-builder.ts';
-import { CHECKSUM_BYTES, type Checksum, checksumFromBytes, idToBytes, toHex } from '../formats/ids.ts';
+import { CHECKSUM_BYTES, type Checksum, checksumFromBytes, idToBytes } from '../formats/ids.ts';
 import { NumberedDigests } from '../formats/numbered-digests.ts';
 import type { Commit } from '../formats/ostree/commit.ts';
 import { parseDirmeta } from '../formats/ostree/dirmeta.ts';
 import { parseDirtree } from '../formats/ostree/dirtree.ts';
 import { MAX_TREE_DEPTH } from '../formats/ostree/limits.ts';
-import { nodeHashing } from '../native.ts';
 import type { Progress } from '../progress.ts';
 import type { Source } from '../sources/source.ts';
 import type { FileIngest } from '../store/ingest.ts';
 import type { KnownFile, KnownObjects } from './known-objects.ts';
+import { verifyChecksum } from './verify-checksum.ts';
 
 type MetadataType = 'dirtree' | 'dirmeta';
 type Kind = MetadataType | 'file';
@@ -283,10 +283,4 @@ export class TreeFetch {
       bytesDone: this.#contentBytes,
     });
   }
-}
-
-/** @throws DigestMismatchError unless the bytes are those that `checksum` names */
-export function verifyChecksum(bytes: Uint8Array, checksum: Checksum, where: Where): void {
-  const actual = toHex(nodeHashing.sha256(bytes));
-  if (actual !== checksum) throw new DigestMismatchError(checksum, actual, where);
 }

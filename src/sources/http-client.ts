@@ -9,6 +9,7 @@ import { readVersion } from '../version.ts';
 import { FileRequest, type WholeBodyOptions, WholeBodyRequest } from './http-body.ts';
 import type { HttpRequest } from './http-request.ts';
 import { LargeBodyGate } from './large-body-gate.ts';
+import { loadUndici, type Undici } from './load-undici.ts';
 import type { HttpLocation } from './location.ts';
 import type { SourceOptions } from './source.ts';
 
@@ -23,11 +24,6 @@ const DEFAULT_TIMEOUT_MS = 30_000;
 const MAX_ORIGINS = 16;
 
 export type HttpSettings = Required<Omit<SourceOptions, 'signal' | 'jobs'>> & { jobs: number | undefined };
-
-interface Undici {
-  Pool: new (origin: string, options: Pool.Options) => Pool;
-  buildConnector(options: buildConnector.BuildOptions): buildConnector.connector;
-}
 
 export class HttpClient {
   readonly base: HttpLocation;
@@ -57,7 +53,7 @@ export class HttpClient {
     this.#connector = undici.buildConnector({ allowH2: true, preferH2: true, timeout: settings.connectTimeoutMs });
   }
 
-  static async open(base: HttpLocation, options: SourceOptions): Promise<HttpClient> {
+  static open(base: HttpLocation, options: SourceOptions): HttpClient {
     const settings: HttpSettings = {
       jobs: options.jobs,
       retries: options.retries ?? DEFAULT_RETRIES,
@@ -66,12 +62,7 @@ export class HttpClient {
       headersTimeoutMs: options.headersTimeoutMs ?? DEFAULT_TIMEOUT_MS,
       stallTimeoutMs: options.stallTimeoutMs ?? DEFAULT_TIMEOUT_MS,
     };
-    // Only here, and not the package's index: commands that need no network start without it.
-    const [pool, connect] = await Promise.all([
-      import('undici/lib/dispatcher/pool.js'),
-      import('undici/lib/core/connect.js'),
-    ]);
-    return new HttpClient(base, settings, { Pool: pool.default, buildConnector: connect.default });
+    return new HttpClient(base, settings, loadUndici());
   }
 
   /** Known better once the first response is here. */

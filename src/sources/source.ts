@@ -2,8 +2,6 @@
 
 import type { FileBody, RepositoryMode } from '../formats/file-body.ts';
 import type { Checksum } from '../formats/ids.ts';
-import { openHttpSource } from './http-source.ts';
-import { openLocalSource } from './local-source.ts';
 import { parseLocation } from './location.ts';
 
 export type MetadataType = 'commit' | 'dirtree' | 'dirmeta';
@@ -68,5 +66,7 @@ export interface SourceOptions {
  */
 export async function openSource(location: string, options: SourceOptions = {}): Promise<Source> {
   const place = parseLocation(location);
-  return place.kind === 'http' ? openHttpSource(place, options) : openLocalSource(place.path);
+  // Only one of them is needed, and a program that finds nothing to do is mostly the loading of its modules.
+  if (place.kind === 'http') return (await import('./http-source.ts')).openHttpSource(place, options);
+  return (await import('./local-source.ts')).openLocalSource(place.path);
 }

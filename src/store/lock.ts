@@ -3,7 +3,6 @@
  * A lock is never converted: conversion drops the old one first, and another collector may slip in between.
  */
 
-import { spawn } from 'node:child_process';
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -169,6 +168,7 @@ async function flockProgramTryLock(): Promise<TryLock | undefined> {
 
 const run = (program: string, args: string[], fd?: number): Promise<number | null> =>
   new Promise((resolve, reject) => {
+    const { spawn } = process.getBuiltinModule('node:child_process');
     const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'ignore', ...(fd === undefined ? [] : [fd])] });
     child.on('error', reject);
     child.on('close', resolve);

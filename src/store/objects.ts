@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { DigestMismatchError, explainWriteError, FormatError, MissingObjectError, type Where } from '../errors.ts';
 import { type Algorithm, isObjectId, type ObjectId, objectIdFromBytes, objectRelativePath } from '../formats/ids.ts';
 import { nodeHashing } from '../native.ts';
-import { hashOpenFile } from './hash-files.ts';
 import { explainReadError, openRegularFile, readWhole } from './regular-file.ts';
 import { TemporaryObject } from './temporary-object.ts';
 import { measureVerity } from './verity.ts';
@@ -105,7 +104,7 @@ export class ObjectStore {
     const where: Where = { file: `objects/${objectRelativePath(id)}` };
     const { handle, sizeBytes } = await this.openUnverified(id);
     try {
-      const verdict = this.measure(handle.fd, id) ?? compare(await hashOpenFile(handle, this.#options.algorithm), id);
+      const verdict = this.measure(handle.fd, id) ?? compare(await this.#hash(handle), id);
       throwUnlessIntact(verdict, id, where);
       return { sizeBytes };
     } catch (error) {
@@ -202,6 +201,11 @@ export class ObjectStore {
     } catch (error) {
       if (!isAbsent(error)) throw explainWriteError(error, { file: `objects/${objectRelativePath(id)}` });
     }
+  }
+
+  async #hash(handle: FileHandle): Promise<Uint8Array> {
+    const { hashOpenFile } = await import('./hash-files.ts'); // most commands never need it
+    return hashOpenFile(handle, this.#options.algorithm);
   }
 
   async #isIntact(id: ObjectId): Promise<boolean> {

@@ -1,7 +1,5 @@
 /** Names of temporaries. Whoever holds the exclusive lock may remove every one of them: no writer is alive. */
 
-import { randomInt } from 'node:crypto';
-
 /** In `objects/` (composefs-rs 0.9, where the file system has no unnamed temporaries). */
 export const TEMPORARY_OBJECT_PREFIX = '.tmp-object-';
 /** In the repository root (composefs-rs 0.9): a symlink about to replace another one. */
@@ -15,6 +13,7 @@ const SUFFIX_CHARACTERS = 12;
 export const TEMPORARY_NAME_TRIES = 16;
 
 export function temporaryName(prefix: string): string {
+  const { randomInt } = process.getBuiltinModule('node:crypto'); // not imported: few commands need it
   let name = prefix;
   for (let i = 0; i < SUFFIX_CHARACTERS; i++) name += ALPHABET[randomInt(ALPHABET.length)];
   return name;

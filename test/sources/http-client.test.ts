@@ -149,7 +149,7 @@ describe('limits', () => {
     });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    const client = await openAt(`http://127.0.0.1:${(server.address() as { port: number }).port}`);
+    const client = openAt(`http://127.0.0.1:${(server.address() as { port: number }).port}`);
     const before = process.memoryUsage().heapUsed;
     const body = await getFile(client, '/x');
     await sleep(300);

@@ -139,7 +139,7 @@ describe('broken connections', () => {
   });
 
   test('nobody listens: refused at once, with the address', async () => {
-    const client = await openAt(`http://127.0.0.1:${await findFreePort()}`, { retries: 5, retryDelayMs: 10_000 });
+    const client = openAt(`http://127.0.0.1:${await findFreePort()}`, { retries: 5, retryDelayMs: 10_000 });
     const failure = get(client, '/config');
     await expect(failure).rejects.toThrow(SourceError);
     await expect(failure).rejects.toMatchObject({
@@ -156,7 +156,7 @@ describe('broken connections', () => {
     });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    const client = await openAt(`http://127.0.0.1:${(server.address() as { port: number }).port}`);
+    const client = openAt(`http://127.0.0.1:${(server.address() as { port: number }).port}`);
     await expect(get(client, '/config')).rejects.toThrow(SourceError);
     await client.close();
     server.close();
@@ -190,7 +190,7 @@ describe('redirects', () => {
     await using server = await startStaticServer(directory.path, {
       intercept: redirect(302, (path) => `${other.url}${path}?signature=1`),
     });
-    const client = await openAt(server.url.replace('http://', 'http://user:p%40ss@'));
+    const client = openAt(server.url.replace('http://', 'http://user:p%40ss@'));
     expect(client.url).toBe(server.url);
     await expect(get(client, '/smal%6C')).resolves.toBeUndefined(); // the query is kept, and no file is called so
     await get(client, '/small');
@@ -319,7 +319,7 @@ describe('ending', () => {
     const mute = createServer((socket) => held.push(socket.on('error', () => {}).resume()));
     mute.listen(0, '127.0.0.1');
     await once(mute, 'listening');
-    const client = await openAt(`https://127.0.0.1:${(mute.address() as { port: number }).port}`);
+    const client = openAt(`https://127.0.0.1:${(mute.address() as { port: number }).port}`);
     const request = get(client, '/x');
     const outcome = expect(request).rejects.toThrow(SourceError);
     await poll(() => held.length).toBe(1);

@@ -27,7 +27,7 @@ export async function makeFiles(): Promise<TemporaryDirectory> {
   return directory;
 }
 
-export const openAt = (url: string, options: SourceOptions = {}): Promise<HttpClient> =>
+export const openAt = (url: string, options: SourceOptions = {}): HttpClient =>
   HttpClient.open(parseLocation(url) as HttpLocation, { ...QUICK, ...options });
 
 export type Intercept = NonNullable<StaticServerOptions['intercept']>;
@@ -44,7 +44,7 @@ export async function withServer(
   options: SourceOptions = {},
 ): Promise<void> {
   await using server = await startStaticServer(directory.path, { intercept });
-  const client = await openAt(server.url, options);
+  const client = openAt(server.url, options);
   try {
     await work(client, server);
   } finally {

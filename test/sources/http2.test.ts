@@ -38,7 +38,7 @@ describeWithPeers('over TLS', ['openssl'], () => {
       intercept: (_, response, count) => intercept((response as unknown as Http2ServerResponse).stream, count),
     });
     setDefaultCACertificates([...trusted, server.certificate ?? '']);
-    const client = await openAt(server.url, { ...options, jobs: undefined });
+    const client = openAt(server.url, { ...options, jobs: undefined });
     try {
       await work(client, server);
     } finally {
@@ -49,7 +49,7 @@ describeWithPeers('over TLS', ['openssl'], () => {
 
   test('a certificate that nobody vouches for', async () => {
     await using server = await startStaticServer(directory.path, { http2: true });
-    const client = await openAt(server.url, { retries: 5, retryDelayMs: 10_000 });
+    const client = openAt(server.url, { retries: 5, retryDelayMs: 10_000 });
     await expect(get(client, '/small')).rejects.toMatchObject({
       exitCode: 6,
       message: expect.stringContaining('certificate'),

@@ -62,7 +62,7 @@ export const commitCommand = (cli: CliContext) =>
         throw new UsageError('name either a directory or a dumpfile (--dumpfile)');
       if (flags.canonicalPermissions && (flags.ownerUid || flags.ownerGid))
         throw new UsageError('--canonical-permissions makes everything owned by root: no other owner goes with it');
-      const { checkTypedRef } = await import('../../operations/refs.ts');
+      const { checkTypedRef } = await import('../../operations/typed-ref.ts');
       checkTypedRef(flags.branch, '--branch');
       await using repo = await cli.openRepository({ write: true });
       const { commitTree } = await import('../../operations/commit.ts');

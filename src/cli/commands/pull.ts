@@ -6,6 +6,7 @@ import { formatBytes, formatCount } from '../format-size.ts';
 import { formatFields } from '../format-table.ts';
 import { formatDuration } from '../format-time.ts';
 import { type Fields, pickFields } from '../json.ts';
+import { keepYoungGenerationSmall } from '../memory.ts';
 import { shownText } from '../shown-text.ts';
 
 export const PULL_FIELDS: Fields<PullResult> = [
@@ -79,15 +80,16 @@ export const pullCommand = (cli: CliContext) =>
       ),
     )
     .action(async (location: string, wanted: string[], { base, name, dryRun, createImage, link }: Flags) => {
-      const { checkTypedRef } = await import('../../operations/refs.ts');
+      const { checkTypedRef } = await import('../../operations/typed-ref.ts');
       for (const name of wanted) if (!isChecksum(name)) checkTypedRef(name, 'ref');
       if (name !== undefined) checkTypedRef(name, '--name');
       const { jobs } = cli.flags;
       const { signal, progress } = cli;
-      await using repo = await cli.openRepository({ write: !dryRun });
+      await using repo = await cli.openRepository({ write: !dryRun, beginsWork: false });
       const { openSource } = await import('../../sources/source.ts');
       await using source = await openSource(location, { jobs, signal });
       const { pull } = await import('../../operations/pull.ts');
+      keepYoungGenerationSmall();
       const report = await pull(repo, source, wanted, {
         bases: base,
         name,

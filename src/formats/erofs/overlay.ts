@@ -4,8 +4,14 @@
  */
 
 import type { ByteString } from '../byte-string.ts';
-import { FS_VERITY_ALGORITHM_NUMBER } from '../fs-verity.ts';
-import { type Algorithm, digestBytes, isObjectId, type ObjectId, objectIdFromBytes } from '../ids.ts';
+import {
+  type Algorithm,
+  digestBytes,
+  FS_VERITY_ALGORITHM_NUMBER,
+  isObjectId,
+  type ObjectId,
+  objectIdFromBytes,
+} from '../ids.ts';
 
 const bytes = (ascii: string): ByteString => ascii as ByteString;
 

@@ -1,0 +1,211 @@
+/** The part of a pull that fetches a commit which is not stored yet: what is known is taken over, the rest comes from the source. */
+
+import { CfsError, FormatError, MissingObjectError, NotFoundError, UntrustedError } from '../errors.ts';
+import { CommitMap } from '../formats/commit-map.ts';
+import { CommitMapBuilder } from '../formats/commit-map-builder.ts';
+import { type Checksum, idToBytes, type ObjectId, objectIdFromBytes } from '../formats/ids.ts';
+import { type Commit, composefsDigest } from '../formats/ostree/commit.ts';
+import type { Progress } from '../progress.ts';
+import type { Source } from '../sources/source.ts';
+import { openIngest } from '../store/ingest.ts';
+import type { Repository } from '../store/repository.ts';
+import { appendToSideIndex } from '../store/side-index.ts';
+import { Checkpoints, DEFAULT_CHECKPOINT_INTERVAL } from './checkpoint.ts';
+import { CommitObjects, findCommit, findPartialCommit, type StoredCommit } from './commit-reader.ts';
+import { type BuiltCommitMap, storeCommitMap } from './commit-stream.ts';
+import { isCheapToCheck, verifyComposefsDigest } from './composefs-digest.ts';
+import { contentDigests } from './content-digests.ts';
+import { KnownObjects } from './known-objects.ts';
+import { publishCommit } from './publish-commit.ts';
+import type { PullOptions } from './pull.ts';
+import { findRef, listPartialCommits, resolveCommit } from './resolve-name.ts';
+import { type FetchCounts, TreeFetch } from './tree-fetch.ts';
+import { measureTree } from './tree-shape.ts';
+import { ifUsable } from './usable-base.ts';
+
+export type CommitFetchOptions = Pick<PullOptions, 'bases' | 'dryRun' | 'link' | 'jobs' | 'checkpoint'> & {
+  progress: Progress;
+  signal: AbortSignal;
+};
+
+/** Checked against its checksum and its bindings. */
+export interface WantedCommit {
+  checksum: Checksum;
+  commit: Commit;
+  commitBytes: Uint8Array;
+  /** What the last checkpoint of an earlier pull holds. */
+  partial?: StoredCommit;
+  /** Its `.commitmeta`. */
+  detached?: Uint8Array;
+  localRef?: string;
+  /** First-level names of the streams that refs led to as the pull began. */
+  withRef: ReadonlySet<string>;
+}
+
+export interface FetchedCommit {
+  counts: FetchCounts;
+  /** None after a dry run. */
+  streamId?: ObjectId;
+  /** Commits whose objects were reused. */
+  base: Checksum[];
+  bytesWritten?: number;
+  digest?: 'match' | 'absent';
+}
+
+export class CommitFetch {
+  readonly #repo: Repository;
+  readonly #source: Source;
+  readonly #options: CommitFetchOptions;
+
+  constructor(repo: Repository, source: Source, options: CommitFetchOptions) {
+    this.#repo = repo;
+    this.#source = source;
+    this.#options = options;
+  }
+
+  /** Ends when the commit has its names; nothing is written in a dry run. */
+  async run(wanted: WantedCommit): Promise<FetchedCommit> {
+    const { checksum, commit, commitBytes, partial } = wanted;
+    const repo = this.#repo;
+    const dryRun = this.#options.dryRun ?? false;
+    const known = await this.#knownObjects(wanted);
+    const builder = new CommitMapBuilder(repo.algorithm);
+    builder.add(idToBytes(checksum), commitBytes);
+    const interval = { ...DEFAULT_CHECKPOINT_INTERVAL, ...this.#options.checkpoint };
+    const failed = new AbortController();
+    const checkpoints = new Checkpoints(repo, builder, checksum, interval, (error) => failed.abort(error));
+    const digests = new Map<Checksum, Uint8Array>();
+    const alsoSha256 = composefsDigest(commit) !== undefined && repo.algorithm !== 'sha256';
+    await using ingest = dryRun
+      ? undefined
+      : openIngest(repo, {
+          link: this.#options.link,
+          threads: this.#options.jobs,
+          alsoSha256,
+          source: this.#source,
+        });
+    const fetch = new TreeFetch({
+      source: this.#source,
+      known,
+      builder,
+      ingest,
+      progress: this.#options.progress,
+      signal: AbortSignal.any([this.#options.signal, failed.signal]),
+      where: { file: this.#source.url },
+      onAdded: (bytes) => {
+        if (!dryRun) checkpoints.added(bytes);
+      },
+      onSha256Digest: (file, digest) => digests.set(file, digest),
+    });
+    const base = known.bases.map((stored) => stored.checksum);
+    try {
+      await fetch.run(commit);
+      fetch.counts[partial === undefined ? 'fetched' : 'reused'].metadata++; // the commit itself
+      if (dryRun) return { counts: fetch.counts, base };
+      const built = await checkpoints.complete();
+      if (alsoSha256 && partial !== undefined) await this.#addDigests(digests, wanted, partial, known);
+      const digest = this.#verifyComplete(built, known, digests);
+      const streamId = await this.#publish(wanted, built);
+      await checkpoints.discard();
+      const map = CommitMap.parse(built.content, built.objectRefs, repo.algorithm);
+      await appendToSideIndex(
+        repo,
+        checksum,
+        map,
+        digests,
+        (message) => this.#options.progress.warn(message),
+        known.index,
+      );
+      return {
+        counts: fetch.counts,
+        streamId,
+        base,
+        bytesWritten: ingest?.bytesWritten ?? 0,
+        ...(digest === 'unknown' ? {} : { digest }),
+      };
+    } catch (error) {
+      if (!dryRun) await this.#keepWork(checkpoints, error);
+      throw error;
+    }
+  }
+
+  /** What was verified stays for the next pull, unless the source's data itself is wrong: then nothing of it stays. */
+  async #keepWork(checkpoints: Checkpoints, error: unknown): Promise<void> {
+    const wrong =
+      error instanceof FormatError || error instanceof UntrustedError || error instanceof MissingObjectError;
+    const corrupt = wrong || (error instanceof CfsError && error.code === 'CFS_DIGEST_MISMATCH');
+    try {
+      if (corrupt) await checkpoints.discard();
+      else await checkpoints.last();
+    } catch (secondary) {
+      this.#options.progress.warn(`the work done so far could not be kept: ${(secondary as Error).message}`);
+    }
+  }
+
+  async #knownObjects({ checksum, commit, partial, localRef, withRef }: WantedCommit): Promise<KnownObjects> {
+    const repo = this.#repo;
+    const known = await KnownObjects.open(repo, (message) => this.#options.progress.warn(message));
+    for (const name of this.#options.bases ?? []) {
+      const base = await findCommit(repo, await resolveCommit(repo, name));
+      if (base === undefined) throw new NotFoundError(`base ${name} is not stored here`);
+      known.addBase(base, withRef.has(base.stream));
+    }
+    const add = async (found: Promise<StoredCommit | undefined>) => {
+      const base = await ifUsable(found, this.#options.progress);
+      if (base !== undefined) known.addBase(base, withRef.has(base.stream));
+    };
+    if (partial !== undefined) known.addBase(partial, withRef.has(partial.stream));
+    const previous = localRef === undefined ? undefined : await findRef(repo, localRef);
+    if (previous !== undefined) await add(findCommit(repo, previous));
+    if (commit.parent !== undefined) await add(findCommit(repo, commit.parent));
+    for (const other of await listPartialCommits(repo))
+      if (other !== checksum) await add(findPartialCommit(repo, other));
+    return known;
+  }
+
+  /** sha256 digests of the files that an interrupted pull brought: they were not kept. */
+  async #addDigests(
+    digests: Map<Checksum, Uint8Array>,
+    { withRef }: WantedCommit,
+    partial: StoredCommit,
+    known: KnownObjects,
+  ): Promise<void> {
+    if (!withRef.has(partial.stream)) return; // some of the files may be gone
+    for (const [file, digest] of await contentDigests(this.#repo, partial, this.#options.signal, known.index))
+      digests.set(file, idToBytes(digest));
+  }
+
+  /** The whole closure is here: its shape is one that a checkout can hold, and the promised digest is right where it can be told. */
+  #verifyComplete(
+    { content, objectRefs }: BuiltCommitMap,
+    known: KnownObjects,
+    digests: ReadonlyMap<Checksum, Uint8Array>,
+  ): 'match' | 'absent' | 'unknown' {
+    const where = { file: this.#source.url };
+    const objects = new CommitObjects(CommitMap.parse(content, objectRefs, this.#repo.algorithm, where), where);
+    const shape = measureTree(objects);
+    if (composefsDigest(objects.commit()) !== undefined && !isCheapToCheck(shape)) {
+      this.#options.progress.warn(
+        `the composefs digest of ${objects.map.commit} was not checked: ${shape.paths} paths are too many for that here; ` +
+          '`create-image --require-digest` checks it',
+      );
+      return 'unknown';
+    }
+    return verifyComposefsDigest(objects, (file, object) => {
+      if (this.#repo.algorithm === 'sha256') return object;
+      const digest = digests.get(file) ?? known.claim(file)?.sha256Digest;
+      return digest && objectIdFromBytes(digest);
+    });
+  }
+
+  async #publish({ checksum, detached, localRef }: WantedCommit, built: BuiltCommitMap): Promise<ObjectId> {
+    this.#options.signal.throwIfAborted();
+    this.#options.progress.update({ phase: 'publish', done: 0 });
+    const streamId = await storeCommitMap(this.#repo, built, new Map(), 'complete', {
+      file: this.#source.url,
+      object: `${checksum}.commit`,
+    });
+    await publishCommit(this.#repo, { commit: checksum, streamId, detached, localRef }, { file: this.#source.url });
+    return streamId;
+  }
+}
