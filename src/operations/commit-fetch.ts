@@ -15,6 +15,7 @@ import { CommitObjects, findCommit, findPartialCommit, type StoredCommit } from 
 import { type BuiltCommitMap, storeCommitMap } from './commit-stream.ts';
 import { isCheapToCheck, verifyComposefsDigest } from './composefs-digest.ts';
 import { contentDigests } from './content-digests.ts';
+import { coverStoredCommits } from './index-coverage.ts';
 import { KnownObjects } from './known-objects.ts';
 import { publishCommit } from './publish-commit.ts';
 import type { PullOptions } from './pull.ts';
@@ -160,6 +161,9 @@ export class CommitFetch {
     if (commit.parent !== undefined) await add(findCommit(repo, commit.parent));
     for (const other of await listPartialCommits(repo))
       if (other !== checksum) await add(findPartialCommit(repo, other));
+    const bases = new Set(known.bases.map((base) => base.checksum));
+    if (!this.#options.dryRun)
+      await coverStoredCommits(repo, known.index, bases, (message) => this.#options.progress.warn(message));
     return known;
   }
 

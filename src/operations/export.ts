@@ -9,7 +9,7 @@ import { readDetachedMetadata } from './commit-stream.ts';
 import { forEachConcurrently } from './concurrently.ts';
 import type { ExportMode } from './ostree-file-stager.ts';
 import { OstreeWriter } from './ostree-writer.ts';
-import { resolveCommit } from './resolve-name.ts';
+import { findRef, resolveCommit } from './resolve-name.ts';
 import { measureTree } from './tree-shape.ts';
 
 export type { ExportMode } from './ostree-file-stager.ts';
@@ -44,7 +44,12 @@ export async function exportCommits(
 ): Promise<ExportReport> {
   const progress = options.progress ?? silentProgress;
   const resolved: Array<{ ref: string; commit: Checksum }> = [];
-  for (const ref of refs) resolved.push({ ref, commit: await resolveCommit(repo, ref) });
+  const named: typeof resolved = [];
+  for (const ref of refs) {
+    const commit = await resolveCommit(repo, ref);
+    resolved.push({ ref, commit });
+    if ((await findRef(repo, ref)) !== undefined) named.push({ ref, commit });
+  }
   await using writer = await OstreeWriter.open(directory, options.mode, native);
   for (const { commit } of resolved) {
     const stored = await openCommit(repo, commit);
@@ -55,7 +60,7 @@ export async function exportCommits(
   }
   options.signal?.throwIfAborted();
   progress.update({ phase: 'publish', done: writer.written, total: writer.written });
-  await writer.commit(resolved.filter(({ ref, commit }) => !commit.startsWith(ref) && !ref.endsWith('^')));
+  await writer.commit(named);
   if (writer.hasSummary)
     progress.warn(`${directory} has a summary file that does not know of this; run \`ostree summary -u\` there`);
   return { refs: resolved, written: writer.written, present: writer.present, bytesWritten: writer.bytesWritten };

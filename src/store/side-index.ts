@@ -21,6 +21,7 @@ import { makeDirectories } from './directories.ts';
 import { commitStreamName } from './ostree-refs.ts';
 import { openRegularFile, readWhole } from './regular-file.ts';
 import type { Repository } from './repository.ts';
+import { storedCommits, writeGaps } from './side-index-gaps.ts';
 import { temporaryName } from './temporaries.ts';
 
 export type { SideIndexEntry } from '../formats/side-index.ts';
@@ -87,6 +88,16 @@ export class SideIndex {
 
   get segmentCount(): number {
     return this.#segments.length;
+  }
+
+  /** Whether no part of it was found damaged; what stood there is not known. */
+  get isComplete(): boolean {
+    return this.#damaged.length === 0;
+  }
+
+  /** Whether anything is known of this commit: all of it then, but for `side-index-gaps.ts`. */
+  hasCommit(commit: Checksum): boolean {
+    return this.#segments.some(({ segment }) => segment.commits.includes(commit));
   }
 
   /** Takes what is there now. */
@@ -161,20 +172,14 @@ export class SideIndex {
 
   /**
    * Drops the entries of all commits that are not stored any more, damaged segments, and leftover temporaries: for whoever holds the
-   * exclusive lock.
+   * exclusive lock. Other commits may have relied on them.
    */
   async prune(): Promise<void> {
     const gone = this.#segments.flatMap(({ segment, stored }) => segment.commits.filter((_, i) => !stored[i]));
+    if (gone.length > 0) await writeGaps(this.#repositoryPath, await storedCommits(this.#repositoryPath));
     await this.dropCommits(new Set(gone));
     const leftovers = (await this.#names()).filter((name) => name.startsWith(TEMPORARY_PREFIX));
     await this.#removeFiles([...this.#damaged.splice(0), ...leftovers]);
-  }
-
-  /** Removes all of it, of other versions too. */
-  async clear(): Promise<void> {
-    this.#segments = [];
-    this.#damaged = [];
-    await this.#removeFiles((await this.#names()).filter((name) => SEGMENT_NAME.test(name)));
   }
 
   /** Segments to be rewritten together with `count` new entries. */
@@ -306,17 +311,6 @@ export const appendToSideIndex = (
 /** After commits were removed. */
 export const pruneSideIndex = (repo: Repository, warn: Warn): Promise<void> =>
   change(repo, warn, (index) => index.prune());
-
-/** Makes the index anew from the stored commits. Digests that only the old one had are lost. */
-export const rebuildSideIndex = (
-  repo: Repository,
-  maps: AsyncIterable<CommitObjectTable & { readonly commit: Checksum }>,
-  warn: Warn,
-): Promise<void> =>
-  change(repo, warn, async (index) => {
-    await index.clear();
-    for await (const map of maps) await index.append(map.commit, map);
-  });
 
 async function change(
   repo: Repository,

@@ -1,4 +1,4 @@
-import { chmod, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -255,6 +255,14 @@ describe('export', () => {
     expect(await json<Pulled>('pull', './new', 'os/main', ...target)).toMatchObject({
       results: [{ commit: world.second }],
     });
+  });
+
+  test('makes refs of refs, also of one that looks like the beginning of its commit, and of nothing else', async () => {
+    const lookalike = world.second.slice(0, 1);
+    await json('tag', 'os/main', lookalike);
+    await json('export', lookalike, world.first, './exported');
+    expect(await readdir(join(world.cwd, 'exported/refs/heads'))).toEqual([lookalike]);
+    expect((await readFile(join(world.cwd, 'exported/refs/heads', lookalike), 'utf8')).trim()).toBe(world.second);
   });
 
   test('says in words what it did', async () => {
