@@ -7,8 +7,8 @@ export type RepositoryMode = 'archive' | 'bare' | 'bare-user' | 'bare-user-only'
 export type FileBody =
   /** A whole `.filez`: 8-byte prefix, header variant, raw deflate. Whoever takes the body owns the buffer, and releases it. */
   | { form: 'archive'; bytes: OwnedBytes }
-  /** The same in pieces, for large ones. Whoever takes the body must read it to its end or call `return()`. */
-  | { form: 'archive-chunks'; chunks: AsyncIterable<Uint8Array>; sizeHintBytes?: number }
+  /** The same in pieces, for large ones; they are the reader's. Whoever takes the body must read it to its end or call `return()`. */
+  | { form: 'archive-chunks'; chunks: AsyncIterable<OwnedBytes>; sizeHintBytes?: number }
   /**
    * A loose object on this machine, in the form that the repository mode keeps it. `xattrsPath`: bare-split-xattrs only.
    * `ignoreXattrs`: what the file has was put there by somebody else (`core.disable-xattrs`).

@@ -1,5 +1,7 @@
 /** A body between the socket and its reader, a chunk at a time, with back-pressure. */
 
+import type { OwnedBytes } from '../formats/owned-bytes.ts';
+
 /** The socket is paused while this much waits to be read, and resumed at half of it. */
 const HIGH_WATER_BYTES = 1 << 20;
 const LOW_WATER_BYTES = HIGH_WATER_BYTES / 2;
@@ -7,14 +9,14 @@ const LOW_WATER_BYTES = HIGH_WATER_BYTES / 2;
 const CHUNK_OVERHEAD_BYTES = 256;
 
 interface Reader {
-  resolve(result: IteratorResult<Uint8Array>): void;
+  resolve(result: IteratorResult<OwnedBytes>): void;
   reject(error: unknown): void;
 }
 
-export class ChunkQueue implements AsyncIterableIterator<Uint8Array> {
+export class ChunkQueue implements AsyncIterableIterator<OwnedBytes> {
   readonly #onLow: () => void;
   readonly #onReturn: () => void;
-  readonly #chunks: Uint8Array[] = [];
+  readonly #chunks: OwnedBytes[] = [];
   readonly #readers: Reader[] = [];
   #bytes = 0;
   #ended = false;
@@ -27,7 +29,7 @@ export class ChunkQueue implements AsyncIterableIterator<Uint8Array> {
   }
 
   /** @returns false when the writer should wait for `onLow` */
-  push(chunk: Uint8Array): boolean {
+  push(chunk: OwnedBytes): boolean {
     if (this.#ended) return true;
     const reader = this.#readers.shift();
     if (reader !== undefined) {
@@ -56,7 +58,7 @@ export class ChunkQueue implements AsyncIterableIterator<Uint8Array> {
     for (const reader of others) reader.resolve({ done: true, value: undefined });
   }
 
-  next(): Promise<IteratorResult<Uint8Array>> {
+  next(): Promise<IteratorResult<OwnedBytes>> {
     const chunk = this.#chunks.shift();
     if (chunk !== undefined) {
       const before = this.#bytes;
@@ -73,7 +75,7 @@ export class ChunkQueue implements AsyncIterableIterator<Uint8Array> {
     return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }));
   }
 
-  return(): Promise<IteratorResult<Uint8Array>> {
+  return(): Promise<IteratorResult<OwnedBytes>> {
     if (!this.#ended) this.#onReturn();
     this.#failure = undefined;
     this.#drop();

@@ -2,11 +2,15 @@
 
 import { LimitError, MissingObjectError, SourceError } from '../errors.ts';
 import type { FileBody } from '../formats/file-body.ts';
+import { type OwnedBytes, release } from '../formats/owned-bytes.ts';
 import { BodyCollector } from './body-collector.ts';
 import { ChunkQueue } from './chunk-queue.ts';
 import type { HttpClient } from './http-client.ts';
 import { HttpRequest } from './http-request.ts';
 import { LARGE_BODY_BYTES } from './large-body-gate.ts';
+
+/** Of a large file, handed over at a time. */
+const PIECE_BYTES = 128 << 10;
 
 type Settle<T> = { resolve(value: T): void; reject(error: unknown): void };
 
@@ -108,8 +112,12 @@ export class FileRequest extends CollectingRequest {
   readonly #object: string;
   readonly #promise: Settle<FileBody>;
   #queue: ChunkQueue | undefined;
+  /** What of the body is not to be fetched again: in the queue, read, or in the piece. */
   #queuedBytes = 0;
   #skipBytes = 0;
+  /** The next one for the queue, not full yet. */
+  #piece: OwnedBytes | undefined;
+  #pieceBytes = 0;
 
   constructor(
     client: HttpClient,
@@ -151,7 +159,9 @@ export class FileRequest extends CollectingRequest {
     if (collector.sizeBytes <= LARGE_BODY_BYTES) return;
     this.collector = undefined;
     this.#handOver();
-    this.#enqueue(collector.take());
+    const soFar = collector.take();
+    this.#enqueue(soFar);
+    release(soFar);
   }
 
   protected onComplete(): void {
@@ -159,7 +169,10 @@ export class FileRequest extends CollectingRequest {
       if (this.isShort(this.#queuedBytes) || !this.finish()) return;
       if (this.#skipBytes > 0)
         this.#queue.fail(new SourceError('became shorter while it was being fetched', this.where));
-      else this.#queue.end();
+      else {
+        this.#pushPiece();
+        this.#queue.end();
+      }
       return;
     }
     const { collector } = this;
@@ -185,12 +198,26 @@ export class FileRequest extends CollectingRequest {
     this.#promise.resolve({ form: 'archive-chunks', chunks: queue, sizeHintBytes: this.sizeBytes });
   }
 
-  #enqueue(chunk: Uint8Array): void {
-    const skipped = Math.min(this.#skipBytes, chunk.length);
+  /** Copies: the bytes are only lent, and what waits to be read should be few large pieces rather than many small ones. */
+  #enqueue(bytes: Uint8Array): void {
+    const skipped = Math.min(this.#skipBytes, bytes.length);
     this.#skipBytes -= skipped;
-    if (skipped === chunk.length) return;
-    const rest = new Uint8Array(chunk.buffer, chunk.byteOffset + skipped, chunk.length - skipped);
-    this.#queuedBytes += rest.length;
-    if (this.#queue?.push(rest) === false) this.pause();
+    this.#queuedBytes += bytes.length - skipped;
+    for (let at = skipped; at < bytes.length; ) {
+      this.#piece ??= new Uint8Array(Buffer.allocUnsafeSlow(PIECE_BYTES).buffer);
+      const taken = Math.min(PIECE_BYTES - this.#pieceBytes, bytes.length - at);
+      this.#piece.set(bytes.subarray(at, at + taken), this.#pieceBytes);
+      this.#pieceBytes += taken;
+      at += taken;
+      if (this.#pieceBytes === PIECE_BYTES) this.#pushPiece();
+    }
+  }
+
+  #pushPiece(): void {
+    if (this.#piece === undefined) return;
+    const piece = this.#piece.subarray(0, this.#pieceBytes);
+    this.#piece = undefined;
+    this.#pieceBytes = 0;
+    if (this.#queue?.push(piece) === false) this.pause();
   }
 }

@@ -18,9 +18,16 @@ const TRANSIENT = new Set([
   'UND_ERR_RES_CONTENT_LENGTH_MISMATCH',
   'UND_ERR_INFO', // HTTP/2: the session or stream went away under the request
   'HPE_INVALID_EOF_STATE', // HTTP/1.1: closed inside a chunked body
+  'HTTP_CLOSED',
+  'HTTP_CONNECT_TIMEOUT',
+  'HTTP_HEADERS_TIMEOUT',
+  'HTTP_BODY_TIMEOUT',
 ]);
 
-const EXPLAINED: Record<string, string> = {
+/** Of our own connections. */
+type TransportCode = 'HTTP_CLOSED' | 'HTTP_CONNECT_TIMEOUT' | 'HTTP_HEADERS_TIMEOUT' | 'HTTP_BODY_TIMEOUT';
+
+const EXPLAINED: Record<string, string> & Record<TransportCode, string> = {
   ECONNREFUSED: 'connection refused',
   ECONNRESET: 'the connection was reset',
   EPIPE: 'the connection was closed',
@@ -36,7 +43,29 @@ const EXPLAINED: Record<string, string> = {
   UND_ERR_INFO: 'the connection was closed before the end of the answer',
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'the body is not as long as announced',
   HPE_INVALID_EOF_STATE: 'the connection was closed before the end of the answer',
+  HTTP_CLOSED: 'the connection was closed before the end of the answer',
+  HTTP_CONNECT_TIMEOUT: 'connecting took too long',
+  HTTP_HEADERS_TIMEOUT: 'no answer in time',
+  HTTP_BODY_TIMEOUT: 'the transfer stalled',
 };
+
+/** A connection of ours that ended before its request did. */
+export class TransportError extends Error {
+  readonly code: TransportCode;
+
+  constructor(code: TransportCode) {
+    super(EXPLAINED[code]);
+    this.code = code;
+  }
+}
+
+/** An answer that is not HTTP/1.1 as it is written down. Asking again would not help. */
+export class ProtocolError extends Error {
+  /** @param problem about the answer: "its …", "there is …" */
+  constructor(problem: string) {
+    super(`the answer is not proper HTTP/1.1: ${problem}`);
+  }
+}
 
 /** @param reached whether this server has answered before: then a refused connection is a restart, not a wrong address */
 export function isTransient(error: Error, reached: boolean): boolean {

@@ -1,12 +1,12 @@
 /** One GET: redirects, further attempts and the meaning of status codes. What becomes of the body is up to the subclasses. */
 
-import type { Dispatcher } from 'undici';
 import { type CfsError, SourceError, type Where } from '../errors.ts';
 import type { HttpClient } from './http-client.ts';
 import { afterAttempts, isTransient, transportError } from './http-errors.ts';
+import type { ResponseController, ResponseHandler } from './http1-connection.ts';
 import { withoutCredentials } from './location.ts';
 
-type Controller = Dispatcher.DispatchController;
+type Controller = ResponseController;
 type Headers = Record<string, string | string[] | undefined>;
 
 const MAX_REDIRECTS = 10;
@@ -14,7 +14,7 @@ const MAX_REDIRECTS = 10;
 const MAX_DISCARDED_BYTES = 64 << 10;
 const MAX_RETRY_DELAY_MS = 10_000;
 
-export abstract class HttpRequest implements Dispatcher.DispatchHandler {
+export abstract class HttpRequest implements ResponseHandler {
   readonly signal: AbortSignal | undefined;
   protected readonly client: HttpClient;
   readonly #path: string;
@@ -50,6 +50,10 @@ export abstract class HttpRequest implements Dispatcher.DispatchHandler {
   protected abstract onMissing(refused: boolean): void;
   /** The request is over; nothing follows. */
   protected abstract onFailure(error: unknown): void;
+
+  get isOver(): boolean {
+    return this.#finished;
+  }
 
   get where(): Where {
     return { file: `${this.client.url}${this.#path}` };

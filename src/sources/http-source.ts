@@ -14,7 +14,7 @@ import { parseSummaryRefs } from './summary.ts';
 
 /** @throws RepositoryError, FormatError, SourceError: see openSource */
 export async function openHttpSource(location: HttpLocation, options: SourceOptions): Promise<Source> {
-  const client = HttpClient.open(location, options);
+  const client = new HttpClient(location, options);
   try {
     const bytes = await client.get('/config', { maxBytes: MAX_CONFIG_BYTES, signal: options.signal });
     if (bytes === undefined)

@@ -6,7 +6,7 @@ import { explainWriteError, type Where } from '../errors.ts';
 import type { FileBody, RepositoryMode } from '../formats/file-body.ts';
 import { type Checksum, checksumFromBytes, digestBytes, idToBytes } from '../formats/ids.ts';
 import { type FileHeader, serializeContentHeader } from '../formats/ostree/file-header.ts';
-import { release } from '../formats/owned-bytes.ts';
+import { type OwnedBytes, release } from '../formats/owned-bytes.ts';
 import { type IngestBatch, IngestHow, IngestStatus, type NativeAddon } from '../native.ts';
 import type { AdoptedFile, FileIngest, IngestedFile, IngestOptions, LinkMode } from './ingest.ts';
 import { type Refused, refusalError } from './ingest-errors.ts';
@@ -129,13 +129,15 @@ export class NativeIngest implements FileIngest {
     });
   }
 
-  async #addChunks(checksum: Checksum, chunks: AsyncIterable<Uint8Array>): Promise<IngestedFile> {
+  async #addChunks(checksum: Checksum, chunks: AsyncIterable<OwnedBytes>): Promise<IngestedFile> {
     const stream = this.#engine.stream(idToBytes(checksum));
-    let head: Uint8Array | undefined;
+    let head: OwnedBytes | undefined; // of a refused one, it says what is wrong with the header
     try {
       for await (const chunk of chunks) {
         head ??= chunk;
-        if (!(await stream.write(chunk))) break;
+        const isWanted = await stream.write(chunk);
+        if (chunk !== head) release(chunk);
+        if (!isWanted) break;
       }
       const outcome = this.#outcome(await stream.end(), 0, {
         checksum,
@@ -146,6 +148,7 @@ export class NativeIngest implements FileIngest {
       return outcome.file;
     } finally {
       stream.abort();
+      if (head !== undefined) release(head);
     }
   }
 

@@ -9,6 +9,7 @@ import { CfsError, DigestMismatchError } from '../../src/errors.ts';
 import type { FileBody } from '../../src/formats/file-body.ts';
 import type { Checksum } from '../../src/formats/ids.ts';
 import { parseArchiveHeader } from '../../src/formats/ostree/file-header.ts';
+import type { OwnedBytes } from '../../src/formats/owned-bytes.ts';
 import { native } from '../../src/native.ts';
 import type { FileIngest, IngestedFile } from '../../src/store/ingest.ts';
 import { NativeIngest } from '../../src/store/ingest-native.ts';
@@ -65,7 +66,7 @@ async function ingest(engine: FileIngest, checksum: Checksum, body: FileBody): P
   }
 }
 
-async function* inPieces(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+async function* inPieces(bytes: Uint8Array): AsyncGenerator<OwnedBytes> {
   const pieceBytes = 1 + (bytes.length >> 2);
   for (let at = 0; at < bytes.length; at += pieceBytes) yield bytes.slice(at, at + pieceBytes);
 }

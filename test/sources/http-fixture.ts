@@ -5,7 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { expect } from 'vitest';
 import type { FileBody } from '../../src/formats/file-body.ts';
-import { HttpClient } from '../../src/sources/http-client.ts';
+import { HttpClient, type PlainHttp } from '../../src/sources/http-client.ts';
 import { type HttpLocation, parseLocation } from '../../src/sources/location.ts';
 import type { SourceOptions } from '../../src/sources/source.ts';
 import { type StaticServer, type StaticServerOptions, startStaticServer } from '../support/static-server.ts';
@@ -27,8 +27,11 @@ export async function makeFiles(): Promise<TemporaryDirectory> {
   return directory;
 }
 
+/** Set for all clients of a test file. */
+export const plainHttp = { by: 'own' as PlainHttp };
+
 export const openAt = (url: string, options: SourceOptions = {}): HttpClient =>
-  HttpClient.open(parseLocation(url) as HttpLocation, { ...QUICK, ...options });
+  new HttpClient(parseLocation(url) as HttpLocation, { ...QUICK, ...options }, plainHttp.by);
 
 export type Intercept = NonNullable<StaticServerOptions['intercept']>;
 

@@ -1,0 +1,108 @@
+/** The HTTP/1.1 connections to one server, and the requests that wait for one. */
+
+import { TransportError } from './http-errors.ts';
+import { Http1Connection, type Http1Timeouts, type ResponseHandler } from './http1-connection.ts';
+
+/** How exact time-outs are, at least: each connection is looked at so often within the shortest of them. */
+const CHECKS_PER_TIMEOUT = 8;
+const MAX_CHECK_INTERVAL_MS = 1000;
+
+export interface Http1PoolOptions extends Http1Timeouts {
+  connections: number;
+  /** Names and values in turn. */
+  headers: readonly string[];
+}
+
+interface Waiting {
+  path: string;
+  handler: ResponseHandler;
+}
+
+export class Http1Pool {
+  readonly #host: string;
+  readonly #port: number;
+  readonly #options: Http1PoolOptions;
+  /** Of every request, behind its path. */
+  readonly #requestEnd: string;
+  readonly #connections = new Set<Http1Connection>();
+  readonly #idle: Http1Connection[] = [];
+  readonly #waiting: Waiting[] = [];
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @param origin `http://host:port` */
+  constructor(origin: string, options: Http1PoolOptions) {
+    const { host, hostname, port } = new URL(origin);
+    this.#host = hostname.replace(/^\[|\]$/g, ''); // an IPv6 address
+    this.#port = port === '' ? 80 : Number(port);
+    this.#options = options;
+    let fields = `host: ${host}\r\nconnection: keep-alive\r\n`;
+    for (let i = 0; i < options.headers.length; i += 2)
+      fields += `${options.headers[i]}: ${options.headers[i + 1]}\r\n`;
+    this.#requestEnd = ` HTTP/1.1\r\n${fields}\r\n`;
+  }
+
+  /** @param path with its query; as it goes into the request */
+  get(path: string, handler: ResponseHandler): void {
+    if (/[^\x21-\x7e]/.test(path)) throw new TypeError(`${JSON.stringify(path)} is not percent-encoded`);
+    const idle = this.#takeIdle();
+    if (idle !== undefined) this.#send(idle, path, handler);
+    else if (this.#connections.size < this.#options.connections) this.#send(this.#connect(), path, handler);
+    else this.#waiting.push({ path, handler });
+  }
+
+  /** Closes every connection; requests under way end with an error, those that wait are forgotten. */
+  destroy(): void {
+    this.#waiting.length = 0;
+    for (const connection of [...this.#connections]) connection.close(new TransportError('HTTP_CLOSED'));
+  }
+
+  #send(connection: Http1Connection, path: string, handler: ResponseHandler): void {
+    connection.send(`GET ${path}${this.#requestEnd}`, handler);
+  }
+
+  #takeIdle(): Http1Connection | undefined {
+    const nowMs = performance.now();
+    for (let idle = this.#idle.pop(); idle !== undefined; idle = this.#idle.pop()) {
+      idle.checkTime(nowMs);
+      if (idle.isIdle) return idle;
+    }
+    return undefined;
+  }
+
+  #connect(): Http1Connection {
+    const connection = new Http1Connection(this.#host, this.#port, this.#options, (free) => this.#onFree(free));
+    this.#connections.add(connection);
+    this.#timer ??= setInterval(() => this.#checkTimes(), this.#checkIntervalMs());
+    return connection;
+  }
+
+  #checkIntervalMs(): number {
+    const { connectTimeoutMs, headersTimeoutMs, stallTimeoutMs } = this.#options;
+    const shortestMs = Math.min(connectTimeoutMs, headersTimeoutMs, stallTimeoutMs);
+    return Math.max(1, Math.min(shortestMs / CHECKS_PER_TIMEOUT, MAX_CHECK_INTERVAL_MS));
+  }
+
+  #checkTimes(): void {
+    const nowMs = performance.now();
+    for (const connection of [...this.#connections]) connection.checkTime(nowMs);
+  }
+
+  #onFree(connection: Http1Connection): void {
+    if (connection.isClosed) this.#connections.delete(connection);
+    const next = this.#nextWaiting();
+    if (next === undefined) {
+      if (!connection.isClosed) this.#idle.push(connection);
+      if (this.#connections.size > 0) return;
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+      return;
+    }
+    this.#send(connection.isClosed ? this.#connect() : connection, next.path, next.handler);
+  }
+
+  #nextWaiting(): Waiting | undefined {
+    let next = this.#waiting.shift();
+    while (next?.handler.isOver) next = this.#waiting.shift();
+    return next;
+  }
+}
