@@ -75,6 +75,11 @@ export interface IngestBatch {
   data: Uint8Array;
 }
 
+export interface LocalBatch extends IngestBatch {
+  /** What the files that could be opened have in all, as they are kept: compressed in an archive. */
+  sourceBytes: number;
+}
+
 /** One large `.filez` that arrives in pieces. Memory is bounded whatever its size. */
 export interface IngestStream {
   /**
@@ -102,7 +107,9 @@ export class Ingest {
    */
   archive(bodies: Uint8Array[], checksums: Uint8Array): Promise<IngestBatch>;
   /** Loose objects of a local repository; opened and read by the threads. */
-  local(paths: NativePath[], checksums: Uint8Array, options: LocalOptions): Promise<IngestBatch>;
+  local(paths: NativePath[], checksums: Uint8Array, options: LocalOptions): Promise<LocalBatch>;
+  /** The same, found by their checksums in the `objects` directory of that repository. `xattrsPaths` is not used. */
+  loose(objectsPath: NativePath, checksums: Uint8Array, options: LocalOptions): Promise<LocalBatch>;
   /**
    * Regular files that have no checksum yet (commit): `headers` are their content headers (8-byte prefix included, as
    * serializeContentHeader makes them). What they are called is in `checksums`.

@@ -39,6 +39,12 @@ void LocalJob::run(Worker& worker, size_t begin, size_t end) {
   group.flush();
 }
 
+napi_value LocalJob::settle(napi_env env) {
+  napi_value batch = IngestJob::settle(env);
+  setProperty(env, batch, "sourceBytes", makeNumber(env, static_cast<double>(plan.sourceBytes.load())));
+  return batch;
+}
+
 void AdoptJob::run(Worker& worker, size_t begin, size_t end) {
   auto& mine = static_cast<IngestWorker&>(worker);
   SmallGroup group(mine, *settings_);

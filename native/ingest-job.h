@@ -36,6 +36,8 @@ class LocalJob : public IngestJob {
   LocalJob(std::shared_ptr<IngestSettings> settings, std::vector<std::string> paths, std::vector<std::string> xattrsPaths, Span checksums)
       : IngestJob(std::move(settings), paths.size(), checksums), paths_(std::move(paths)), xattrsPaths_(std::move(xattrsPaths)) {}
   void run(Worker& worker, size_t begin, size_t end) override;
+  /** With `sourceBytes`. */
+  napi_value settle(napi_env env) override;
   LocalPlan plan;
 
  private:

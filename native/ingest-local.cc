@@ -135,6 +135,10 @@ void ingestLocalSymlink(IngestWorker& worker, LocalHeader& local, IngestRow& row
 
 }  // namespace
 
+std::string looseObjectPath(const std::string& objects, const uint8_t* checksum, const char* suffix) {
+  return objects + '/' + ObjectPath(Algorithm::Sha256, checksum).text + suffix;
+}
+
 Verdict SourceFile::unchanged() const {
   struct stat now;
   if (::fstat(fd.get(), &now) != 0) return Verdict::system(Step::ReadSource, errno);
@@ -151,10 +155,13 @@ void ingestLocalObject(IngestWorker& worker, IngestSettings& settings, SmallGrou
   const bool isLink = opened.step == Step::OpenSource && opened.error == ELOOP;
   if (isLink && plan.mode != LocalMode::Archive && plan.mode != LocalMode::BareUser) {
     const Verdict read = readSymlinkHeader(plan, path, xattrsPath, local);
-    return read.refused() ? row.end(read) : ingestLocalSymlink(worker, local, row);
+    if (read.refused()) return row.end(read);
+    plan.sourceBytes.fetch_add(local.target.size(), std::memory_order_relaxed);
+    return ingestLocalSymlink(worker, local, row);
   }
   if (isLink) return row.end(Status::LocalForm);
   if (opened.refused()) return row.end(opened);
+  plan.sourceBytes.fetch_add(static_cast<uint64_t>(source->before.st_size), std::memory_order_relaxed);
   if (plan.mode == LocalMode::Archive) return ingestArchiveFile(worker, settings, group, *source, row);
 
   const Verdict read = readFileHeader(plan, *source, xattrsPath, local);

@@ -17,7 +17,12 @@ struct LocalPlan {
   bool ignoreXattrs = false;
   /** The device whose files were last found not to be cloneable into our store. Shared by all threads of a job. */
   std::atomic<uint64_t> noCloneDevice{UINT64_MAX};
+  /** What the files of the objects have in all: compressed in an archive, the target of a symlink. */
+  std::atomic<uint64_t> sourceBytes{0};
 };
+
+/** `xx/yyyy….suffix` of a loose object, below the `objects` directory of its repository. */
+std::string looseObjectPath(const std::string& objects, const uint8_t* checksum, const char* suffix);
 
 /** @param xattrsPath BareSplitXattrs only */
 void ingestLocalObject(IngestWorker& worker, IngestSettings& settings, SmallGroup& group, LocalPlan& plan, const std::string& path,

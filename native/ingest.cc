@@ -178,24 +178,46 @@ LocalMode readLocalMode(napi_env env, napi_value options) {
   throw TypeProblem{"mode must be a repository mode"};
 }
 
-napi_value local(Call& call) {
-  IngestHandle& handle = unwrap<IngestHandle>(call);
+napi_value submitLocal(Call& call, IngestHandle& handle, std::shared_ptr<LocalJob> job, LocalMode mode) {
   napi_env env = call.env();
-  std::vector<std::string> paths = readPaths(env, call.value(0), "paths");
-  const Span checksums = readChecksums(call, 1, paths.size());
   napi_value options = call.value(2);
-  const LocalMode mode = readLocalMode(env, options);
-  std::vector<std::string> xattrsPaths;
-  if (mode == LocalMode::BareSplitXattrs) {
-    xattrsPaths = readPaths(env, property(env, options, "xattrsPaths"), "xattrsPaths");
-    if (xattrsPaths.size() != paths.size()) throw TypeProblem{"xattrsPaths must be as many as paths"};
-  }
-  auto job = std::make_shared<LocalJob>(handle.settings, std::move(paths), std::move(xattrsPaths), checksums);
   job->plan.mode = mode;
   job->plan.link = readLinkMode(env, options);
   job->plan.ignoreXattrs = readFlag(env, options, "ignoreXattrs");
   job->keep(env, call.self());
   return handle.pool->submit(std::move(job));
+}
+
+napi_value local(Call& call) {
+  IngestHandle& handle = unwrap<IngestHandle>(call);
+  napi_env env = call.env();
+  std::vector<std::string> paths = readPaths(env, call.value(0), "paths");
+  const Span checksums = readChecksums(call, 1, paths.size());
+  const LocalMode mode = readLocalMode(env, call.value(2));
+  std::vector<std::string> xattrsPaths;
+  if (mode == LocalMode::BareSplitXattrs) {
+    xattrsPaths = readPaths(env, property(env, call.value(2), "xattrsPaths"), "xattrsPaths");
+    if (xattrsPaths.size() != paths.size()) throw TypeProblem{"xattrsPaths must be as many as paths"};
+  }
+  auto job = std::make_shared<LocalJob>(handle.settings, std::move(paths), std::move(xattrsPaths), checksums);
+  return submitLocal(call, handle, std::move(job), mode);
+}
+
+napi_value loose(Call& call) {
+  IngestHandle& handle = unwrap<IngestHandle>(call);
+  napi_env env = call.env();
+  const std::string objects = call.path(0);
+  const size_t count = call.bytes(1, "checksums").size / kSha256Bytes;
+  const Span checksums = readChecksums(call, 1, count);
+  const LocalMode mode = readLocalMode(env, call.value(2));
+  std::vector<std::string> paths, xattrsPaths;
+  for (size_t i = 0; i < count; i++) {
+    const uint8_t* checksum = checksums.data + i * kSha256Bytes;
+    paths.push_back(looseObjectPath(objects, checksum, mode == LocalMode::Archive ? ".filez" : ".file"));
+    if (mode == LocalMode::BareSplitXattrs) xattrsPaths.push_back(looseObjectPath(objects, checksum, ".file-xattrs-link"));
+  }
+  auto job = std::make_shared<LocalJob>(handle.settings, std::move(paths), std::move(xattrsPaths), checksums);
+  return submitLocal(call, handle, std::move(job), mode);
 }
 
 napi_value adopt(Call& call) {
@@ -284,8 +306,8 @@ void defineIngest(napi_env env, napi_value exports) {
     return napi_property_descriptor{name, nullptr, callback, nullptr, nullptr, nullptr, napi_default_method, nullptr};
   };
   const napi_property_descriptor ingestMethods[] = {method("archive", entry<archive>), method("local", entry<local>),
-                                                    method("adopt", entry<adopt>), method("stream", entry<stream>),
-                                                    method("close", entry<close>)};
+                                                    method("loose", entry<loose>), method("adopt", entry<adopt>),
+                                                    method("stream", entry<stream>), method("close", entry<close>)};
   napi_value ingestClass, streamClass;
   check(env, napi_define_class(env, "Ingest", NAPI_AUTO_LENGTH, entry<constructIngest>, nullptr, std::size(ingestMethods),
                                ingestMethods, &ingestClass));

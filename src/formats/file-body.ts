@@ -14,3 +14,12 @@ export type FileBody =
    * `ignoreXattrs`: what the file has was put there by somebody else (`core.disable-xattrs`).
    */
   | { form: 'local'; path: string; mode: RepositoryMode; xattrsPath?: string; ignoreXattrs?: boolean };
+
+/** Where a repository on this machine keeps its loose file objects: many can be read from there without a call for each. */
+export interface LooseObjects {
+  readonly objectsPath: string;
+  readonly mode: RepositoryMode;
+  readonly ignoreXattrs: boolean;
+  /** Whoever reads objects tells how many bytes their files have, as they are kept. */
+  onRead(bytes: number): void;
+}

@@ -5,6 +5,7 @@
 
 import { FormatError, LimitError, type Where } from '../errors.ts';
 import type { CommitMapBuilder } from '../formats/commit-map-builder.ts';
+import type { LooseObjects } from '../formats/file-body.ts';
 import { CHECKSUM_BYTES, type Checksum, checksumFromBytes, idToBytes } from '../formats/ids.ts';
 import { NumberedDigests } from '../formats/numbered-digests.ts';
 import type { Commit } from '../formats/ostree/commit.ts';
@@ -13,7 +14,7 @@ import { parseDirtree } from '../formats/ostree/dirtree.ts';
 import { MAX_TREE_DEPTH } from '../formats/ostree/limits.ts';
 import type { Progress } from '../progress.ts';
 import type { Source } from '../sources/source.ts';
-import type { FileIngest } from '../store/ingest.ts';
+import type { FileIngest, IngestedFile } from '../store/ingest.ts';
 import type { KnownFile, KnownObjects } from './known-objects.ts';
 import { verifyChecksum } from './verify-checksum.ts';
 
@@ -33,6 +34,9 @@ interface MetadataItem {
 /** For each ingest thread, bodies that are under way to it: more gains nothing, and costs memory. */
 const MAX_INGEST_BYTES = 2 << 20;
 const MAX_INGEST_OBJECTS = 64;
+/** Loose objects of a source on this machine go to the ingest so many at a time; a few such batches keep a thread busy. */
+const LOOSE_BATCH_OBJECTS = 64;
+const LOOSE_BATCHES = 4;
 
 export interface FetchCounts {
   fetched: { metadata: number; files: number };
@@ -111,6 +115,12 @@ export class TreeFetch {
     while (this.#failure === undefined && this.#fetching < source.maxConcurrency) {
       if (this.#metadataNext < this.#metadataQueue.length) {
         void this.#fetchMetadata(this.#metadataQueue[this.#metadataNext++]);
+      } else if (ingest?.addLoose !== undefined && source.looseObjects !== undefined) {
+        const waiting = this.#fileQueue.length - this.#fileNext;
+        const isLast = this.#fetching === 0; // no more are to be uncovered
+        if (waiting === 0 || (waiting < LOOSE_BATCH_OBJECTS && !isLast)) break;
+        if (this.#ingesting >= LOOSE_BATCH_OBJECTS * LOOSE_BATCHES * threads) break;
+        void this.#fetchLoose(source.looseObjects, ingest);
       } else if (
         this.#fileNext < this.#fileQueue.length &&
         this.#ingesting < MAX_INGEST_OBJECTS * threads &&
@@ -237,8 +247,44 @@ export class TreeFetch {
     }
   }
 
+  /** The next files of the queue, without a promise or a path for each. */
+  async #fetchLoose(objects: LooseObjects, ingest: FileIngest): Promise<void> {
+    const numbers = this.#fileQueue.slice(this.#fileNext, this.#fileNext + LOOSE_BATCH_OBJECTS);
+    this.#fileNext += numbers.length;
+    this.#ingesting += numbers.length;
+    const refused: Checksum[] = [];
+    try {
+      const checksums = new Uint8Array(CHECKSUM_BYTES * numbers.length);
+      numbers.forEach((number, i) => {
+        checksums.set(this.#seen.at(number), CHECKSUM_BYTES * i);
+      });
+      const files = await ingest.addLoose?.(objects, checksums);
+      files?.forEach((file, i) => {
+        const checksum = checksums.subarray(CHECKSUM_BYTES * i, CHECKSUM_BYTES * (i + 1));
+        if (file === undefined) refused.push(checksumFromBytes(checksum));
+        else this.#addFile(checksum, file);
+      });
+      this.#report('files');
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.#ingesting -= numbers.length;
+      if (this.#failure === undefined) for (const checksum of refused) void this.#fetchFile(checksum); // finds it elsewhere, or the reason
+      this.#pump();
+    }
+  }
+
+  #addFile(checksum: Uint8Array, file: IngestedFile): void {
+    const { builder, onAdded, onSha256Digest } = this.#options;
+    builder.add(checksum, file.data, file.object);
+    if (file.sha256Digest !== undefined) onSha256Digest(checksumFromBytes(checksum), file.sha256Digest);
+    this.counts.fetched.files++;
+    this.#contentBytes += file.sizeBytes;
+    onAdded(file.data.length + (file.isNew ? file.sizeBytes : 0));
+  }
+
   async #fetchFile(checksum: Checksum): Promise<void> {
-    const { source, ingest, builder, onAdded, onSha256Digest } = this.#options;
+    const { source, ingest } = this.#options;
     if (ingest === undefined) {
       this.counts.fetched.files++;
       return;
@@ -257,12 +303,7 @@ export class TreeFetch {
         holdsRequest = false;
         this.#pump();
       }
-      const file = await ingest.add(checksum, body);
-      builder.add(idToBytes(checksum), file.data, file.object);
-      if (file.sha256Digest !== undefined) onSha256Digest(checksum, file.sha256Digest);
-      this.counts.fetched.files++;
-      this.#contentBytes += file.sizeBytes;
-      onAdded(file.data.length + (file.isNew ? file.sizeBytes : 0));
+      this.#addFile(idToBytes(checksum), await ingest.add(checksum, body));
       this.#report('files');
     } catch (error) {
       this.#fail(error);

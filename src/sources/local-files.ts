@@ -1,7 +1,7 @@
 /** Reading files of a local repository: regular ones only, within a limit. */
 
-import { constants, type Stats } from 'node:fs';
-import { type FileHandle, lstat, open } from 'node:fs/promises';
+import { closeSync, constants, lstatSync, openSync, readSync, type Stats } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { FormatError, LimitError, SourceError, type Where } from '../errors.ts';
 import { LARGE_BODY_BYTES, type LargeBodyGate } from './large-body-gate.ts';
 
@@ -17,9 +17,9 @@ export function explainReadError(error: unknown, where: Where): unknown {
 }
 
 /** Symbolic links are not followed. @throws SourceError */
-export async function statIfThere(path: string, where: Where): Promise<Stats | undefined> {
+export function statIfThere(path: string, where: Where): Stats | undefined {
   try {
-    return await lstat(path);
+    return lstatSync(path, { throwIfNoEntry: false });
   } catch (error) {
     if (isAbsent(error)) return undefined;
     throw explainReadError(error, where);
@@ -28,6 +28,7 @@ export async function statIfThere(path: string, where: Where): Promise<Stats | u
 
 /**
  * The whole file, undefined when there is none. Looks before it opens: opening a device or pipe can already do something.
+ * Does not wait for the reading of all but large files: callers bound how many they read in a turn of the event loop.
  * @param gate makes large ones wait for each other
  * @throws FormatError for anything but a regular file; LimitError, SourceError
  */
@@ -37,28 +38,50 @@ export async function readIfThere(
   where: Where,
   gate?: LargeBodyGate,
 ): Promise<Uint8Array | undefined> {
-  const stats = await statIfThere(path, where);
+  const stats = statIfThere(path, where);
   if (stats === undefined) return undefined;
   if (!stats.isFile()) throw new FormatError('not a regular file', where);
   if (stats.size > maxBytes) throw new LimitError(`has ${stats.size} bytes, more than ${maxBytes}`, where);
-  if (gate === undefined || stats.size <= LARGE_BODY_BYTES) return readRegular(path, stats.size, where);
+  if (stats.size <= LARGE_BODY_BYTES) return readSmall(path, stats.size, where);
+  if (gate === undefined) return readLarge(path, stats.size, where);
   const turn = {};
   await new Promise<void>((resolve) => {
     if (gate.enter(turn, resolve)) resolve();
   });
   try {
-    return await readRegular(path, stats.size, where);
+    return await readLarge(path, stats.size, where);
   } finally {
     gate.leave(turn);
   }
 }
 
-async function readRegular(path: string, sizeBytes: number, where: Where): Promise<Uint8Array> {
+/** Neither a link nor a pipe that took the file's place meanwhile holds us up. */
+const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+function readSmall(path: string, sizeBytes: number, where: Where): Uint8Array {
   try {
-    // Neither a link nor a pipe that took its place meanwhile holds us up.
-    const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    const fd = openSync(path, OPEN_FLAGS);
     try {
-      return await readExactly(handle, sizeBytes, where);
+      const bytes = new Uint8Array(sizeBytes);
+      for (let filled = 0; filled < sizeBytes; )
+        filled += notZero(readSync(fd, bytes, filled, sizeBytes - filled, filled), where);
+      return bytes;
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    throw explainReadError(error, where);
+  }
+}
+
+async function readLarge(path: string, sizeBytes: number, where: Where): Promise<Uint8Array> {
+  try {
+    const handle = await open(path, OPEN_FLAGS);
+    try {
+      const bytes = new Uint8Array(sizeBytes);
+      for (let filled = 0; filled < sizeBytes; )
+        filled += notZero((await handle.read(bytes, filled, sizeBytes - filled, filled)).bytesRead, where);
+      return bytes;
     } finally {
       await handle.close();
     }
@@ -67,13 +90,7 @@ async function readRegular(path: string, sizeBytes: number, where: Where): Promi
   }
 }
 
-async function readExactly(handle: FileHandle, sizeBytes: number, where: Where): Promise<Uint8Array> {
-  const bytes = new Uint8Array(sizeBytes);
-  let filled = 0;
-  while (filled < sizeBytes) {
-    const { bytesRead } = await handle.read(bytes, filled, sizeBytes - filled, filled);
-    if (bytesRead === 0) throw new SourceError('became shorter while it was being read', where);
-    filled += bytesRead;
-  }
-  return bytes;
+function notZero(bytesRead: number, where: Where): number {
+  if (bytesRead === 0) throw new SourceError('became shorter while it was being read', where);
+  return bytesRead;
 }

@@ -60,7 +60,7 @@ async function collectNames(directory: string, prefix: string, names: string[], 
 }
 
 async function entriesOf(directory: string): Promise<Dirent[]> {
-  if ((await statIfThere(directory, { file: directory })) === undefined) return [];
+  if (statIfThere(directory, { file: directory }) === undefined) return [];
   try {
     return await readdir(directory, { withFileTypes: true });
   } catch (error) {
@@ -86,7 +86,7 @@ async function readRef(repository: LocalRepository, relativePath: string): Promi
   if (real === undefined) return undefined;
   if (!real.startsWith(`${repository.realPath}/refs/`))
     throw new FormatError('is a link that leads out of the refs of its repository', where);
-  if ((await statIfThere(real, where))?.isDirectory()) return undefined; // part of the names of other refs
+  if (statIfThere(real, where)?.isDirectory()) return undefined; // part of the names of other refs
   const bytes = await readIfThere(real, MAX_REF_FILE_BYTES, where);
   return bytes && parseRefFile(bytes, where);
 }

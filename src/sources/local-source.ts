@@ -2,13 +2,14 @@
 
 import type { Stats } from 'node:fs';
 import { FormatError, MissingObjectError, NotFoundError, type Where } from '../errors.ts';
-import type { FileBody, RepositoryMode } from '../formats/file-body.ts';
+import type { FileBody, LooseObjects, RepositoryMode } from '../formats/file-body.ts';
 import type { Checksum } from '../formats/ids.ts';
 import { MAX_METADATA_BYTES } from '../formats/ostree/limits.ts';
 import { LargeBodyGate } from './large-body-gate.ts';
 import { readIfThere, statIfThere } from './local-files.ts';
 import { listLocalRefs, resolveLocalRef } from './local-refs.ts';
 import { type LocalRepository, openLocalRepositories } from './local-repository.ts';
+import { ReadTurns } from './read-turns.ts';
 import type { MetadataType, Source } from './source.ts';
 
 /** Enough to fill the batches of the ingest, whose threads do the reading. */
@@ -21,15 +22,26 @@ export async function openLocalSource(path: string): Promise<Source> {
 
 class LocalSource implements Source {
   readonly maxConcurrency = MAX_CONCURRENCY;
+  readonly looseObjects: LooseObjects;
   bytesTransferred = 0;
   /** This repository, then its parents. */
   readonly #repositories: [LocalRepository, ...LocalRepository[]];
   readonly #gate = new LargeBodyGate();
+  readonly #turns = new ReadTurns();
   /** Commits that their repository says it may not have all objects of. */
   readonly #partialCommits = new Set<Checksum>();
 
   constructor(repositories: [LocalRepository, ...LocalRepository[]]) {
     this.#repositories = repositories;
+    const [{ path, mode, disableXattrs }] = repositories;
+    this.looseObjects = {
+      objectsPath: `${path}/objects`,
+      mode,
+      ignoreXattrs: disableXattrs,
+      onRead: (bytes) => {
+        this.bytesTransferred += bytes;
+      },
+    };
   }
 
   get url(): string {
@@ -77,14 +89,14 @@ class LocalSource implements Source {
     for (const { path: root, mode, disableXattrs } of this.#repositories) {
       const object = `${checksum}.${mode === 'archive' ? 'filez' : 'file'}`;
       const path = objectPath(root, object);
-      const stats = await statIfThere(path, { file: root, object });
+      const stats = statIfThere(path, { file: root, object });
       if (stats === undefined) continue;
       requireKept(stats, mode, { file: root, object });
       this.bytesTransferred += stats.size;
       if (mode !== 'bare-split-xattrs') return { form: 'local', path, mode, ignoreXattrs: disableXattrs };
       const xattrs = `${checksum}.file-xattrs-link`;
       const xattrsPath = objectPath(root, xattrs);
-      const xattrsStats = await statIfThere(xattrsPath, { file: root, object: xattrs });
+      const xattrsStats = statIfThere(xattrsPath, { file: root, object: xattrs });
       if (xattrsStats === undefined) return this.#missing(xattrs);
       if (!xattrsStats.isFile()) throw new FormatError('not a regular file', { file: root, object: xattrs });
       return { form: 'local', path, mode, xattrsPath };
@@ -96,6 +108,7 @@ class LocalSource implements Source {
 
   async #readObject(checksum: Checksum, suffix: string): Promise<Uint8Array | undefined> {
     const object = `${checksum}.${suffix}`;
+    await this.#turns.take();
     for (const { path } of this.#repositories) {
       const bytes = await readIfThere(objectPath(path, object), MAX_METADATA_BYTES, { file: path, object }, this.#gate);
       if (bytes === undefined) continue;
@@ -108,7 +121,7 @@ class LocalSource implements Source {
   async #notePartial(commit: Checksum): Promise<void> {
     for (const { path } of this.#repositories) {
       const marker = `${path}/state/${commit}.commitpartial`;
-      if ((await statIfThere(marker, { file: marker })) !== undefined) this.#partialCommits.add(commit);
+      if (statIfThere(marker, { file: marker }) !== undefined) this.#partialCommits.add(commit);
     }
   }
 

@@ -1,6 +1,6 @@
 /** Where ostree commits come from. Every implementation passes test/contract/source-contract.ts. */
 
-import type { FileBody, RepositoryMode } from '../formats/file-body.ts';
+import type { FileBody, LooseObjects, RepositoryMode } from '../formats/file-body.ts';
 import type { Checksum } from '../formats/ids.ts';
 import { parseLocation } from './location.ts';
 
@@ -20,6 +20,8 @@ export interface Source extends AsyncDisposable {
   readonly bytesTransferred: number;
   /** Requests under way at the same time that make sense. More are queued, not refused. */
   readonly maxConcurrency: number;
+  /** Where most file objects are, if that is on this machine. What is not found there, `openFile` may still find. */
+  readonly looseObjects?: LooseObjects;
 
   /**
    * The commit that a branch points to.

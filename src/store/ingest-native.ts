@@ -3,7 +3,7 @@
 import { mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { explainWriteError, type Where } from '../errors.ts';
-import type { FileBody, RepositoryMode } from '../formats/file-body.ts';
+import type { FileBody, LooseObjects, RepositoryMode } from '../formats/file-body.ts';
 import { type Checksum, checksumFromBytes, digestBytes, idToBytes } from '../formats/ids.ts';
 import { type FileHeader, serializeContentHeader } from '../formats/ostree/file-header.ts';
 import { type OwnedBytes, release } from '../formats/owned-bytes.ts';
@@ -83,6 +83,15 @@ export class NativeIngest implements FileIngest {
     return batcher.add({ checksum, body }, 0);
   }
 
+  async addLoose(
+    { objectsPath, mode, ignoreXattrs, onRead }: LooseObjects,
+    checksums: Uint8Array,
+  ): Promise<Array<IngestedFile | undefined>> {
+    const batch = await this.#engine.loose(objectsPath, checksums, { mode, link: this.#link, ignoreXattrs });
+    onRead(batch.sourceBytes);
+    return Array.from(batch.status, (status, i) => (status < FIRST_REFUSAL ? this.#file(batch, i) : undefined));
+  }
+
   adopt(path: string, header: FileHeader): Promise<AdoptedFile> {
     return this.#adopt.add({ path, header }, 0) as Promise<AdoptedFile>;
   }
@@ -153,9 +162,13 @@ export class NativeIngest implements FileIngest {
   }
 
   #outcome(batch: IngestBatch, i: number, object: Omit<Refused, 'source'>): Outcome {
-    const status = batch.status[i];
-    if (status >= FIRST_REFUSAL)
+    if (batch.status[i] >= FIRST_REFUSAL)
       return { error: refusalError(batch, i, { ...object, source: this.#where }, this.#objectsRoot) };
+    return { file: this.#file(batch, i) };
+  }
+
+  #file(batch: IngestBatch, i: number): IngestedFile {
+    const status = batch.status[i];
     const sizeBytes = batch.sizes[i];
     if (batch.how[i] === IngestHow.written) this.#bytesWritten += sizeBytes;
     const file: IngestedFile = {
@@ -166,7 +179,7 @@ export class NativeIngest implements FileIngest {
     if (status !== IngestStatus.inline) file.object = batch.ids.subarray(i * this.#idBytes, (i + 1) * this.#idBytes);
     if (batch.sha256Ids !== undefined && sizeBytes > 0)
       file.sha256Digest = batch.sha256Ids.subarray(i * 32, (i + 1) * 32);
-    return { file };
+    return file;
   }
 }
 

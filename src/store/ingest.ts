@@ -4,7 +4,7 @@
  * (ingest-portable.ts) does the same in JavaScript for insecure repositories.
  */
 
-import type { FileBody, RepositoryMode } from '../formats/file-body.ts';
+import type { FileBody, LooseObjects, RepositoryMode } from '../formats/file-body.ts';
 import type { Checksum } from '../formats/ids.ts';
 import type { FileHeader } from '../formats/ostree/file-header.ts';
 import { type LinkMode, native } from '../native.ts';
@@ -48,6 +48,12 @@ export interface FileIngest extends AsyncDisposable {
    * SourceError when a local source cannot be read
    */
   add(checksum: Checksum, body: FileBody): Promise<IngestedFile>;
+  /**
+   * Takes many loose objects at once, with little work for each; not every engine can.
+   * @param checksums 32 bytes each
+   * @returns undefined for an object that was refused or not found: `add` tells why
+   */
+  addLoose?(objects: LooseObjects, checksums: Uint8Array): Promise<Array<IngestedFile | undefined>>;
   /**
    * Takes a regular file on disk that has no checksum yet, as content under this header.
    * @throws FormatError when it is no regular file; SourceError when it cannot be read

@@ -1,6 +1,18 @@
 /** Loose objects of local repositories of every mode. Owners and trusted attributes need root, as the repositories themselves do. */
 
-import { chmod, chown, lchown, lutimes, mkdir, readdir, stat, symlink, truncate, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  lchown,
+  lstat,
+  lutimes,
+  mkdir,
+  readdir,
+  stat,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { RepositoryMode } from '../../src/formats/file-body.ts';
@@ -74,6 +86,28 @@ describe('the vectors', () => {
     expect(withoutOrder(rows)).toEqual(withoutOrder(expected));
     expect(await store.list()).toEqual(await reference.list());
     expect(rows.length).toBeGreaterThan(mode === 'bare-user-only' ? 90 : 120);
+  });
+});
+
+describe('found by their checksums', () => {
+  test.each(MODES)('%s', async (mode) => {
+    const objects = await looseObjects(mode);
+    const repository = await vectorRepository(mode);
+    const missing = new Uint8Array(32);
+    const checksums = [...[...objects.keys()].map(idToBytes), missing];
+    await using store = await makeStore();
+    const batch = await store.engine.loose(join(repository, 'objects'), concat(...checksums), { mode });
+    const rows = rowsOf(batch, store.algorithm);
+    const last = rows.pop();
+    expect(last).toMatchObject({ status: 'systemCall' });
+    expect(rows.filter(({ status }) => !['inline', 'new', 'present'].includes(status))).toEqual([]);
+    const sizes = await Promise.all([...objects.values()].map(async (path) => (await lstat(path)).size));
+    expect(batch.sourceBytes).toBe(sizes.reduce((sum, size) => sum + size, 0));
+  });
+
+  test('whole checksums only', async () => {
+    await using store = await makeStore();
+    expect(() => store.engine.loose('/nowhere', new Uint8Array(33), { mode: 'bare' })).toThrow(TypeError);
   });
 });
 
