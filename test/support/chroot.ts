@@ -17,7 +17,7 @@ const ENVIRONMENT = {
   TZ: 'UTC',
 };
 
-// $1 the chroot, $2 the directory of temporary files, then the command. /dev brings /dev/shm along.
+// $1 the chroot, $2 the directory of temporary files, then what is to be run. /dev brings /dev/shm along.
 const ENTER = `
   root=$1 temporary=$2; shift 2
   mkdir -p "$root${HOST_ROOT}" "$root$temporary"
@@ -26,10 +26,16 @@ const ENTER = `
   mount -t proc proc "$root/proc"
   mount --bind "$temporary" "$root$temporary"
   cd /
-  exec chroot "$root" "$@"`;
+  exec "$@"`;
 
-/** Command line that runs `command` inside the chroot; for callers that start the process themselves. */
-export function chrootCommand(command: readonly string[]): [program: string, ...args: string[]] {
+/**
+ * Command line that runs `command` inside the chroot; for callers that start the process themselves.
+ * @param through a program of the host, with its arguments, that starts it: a meter
+ */
+export function chrootCommand(
+  command: readonly string[],
+  through: readonly string[] = [],
+): [program: string, ...args: string[]] {
   return [
     'unshare',
     '--mount',
@@ -41,6 +47,9 @@ export function chrootCommand(command: readonly string[]): [program: string, ...
     'sh',
     CHROOT_DIRECTORY,
     tmpdir(),
+    ...through,
+    'chroot',
+    CHROOT_DIRECTORY,
     ...command,
   ];
 }

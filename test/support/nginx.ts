@@ -14,6 +14,8 @@ export interface NginxOptions {
   root: string;
   /** HTTP/2 over TLS with a certificate made for this run; `certificateFile` is what a client has to trust. */
   http2?: boolean;
+  /** HTTP/1.1 over TLS, with such a certificate. */
+  tls?: boolean;
   /** Lines for the `server` block, such as `limit_rate 1m;`. */
   serverConfiguration?: string;
 }
@@ -34,7 +36,7 @@ const START_TIMEOUT_MS = 10_000;
 export class Nginx implements AsyncDisposable {
   /** Without a trailing slash. */
   readonly url: string;
-  /** PEM, only with `http2`. */
+  /** PEM, only with TLS. */
   readonly certificateFile: string | undefined;
   readonly #directory: TemporaryDirectory;
   readonly #process: ChildProcess;
@@ -80,13 +82,13 @@ export class Nginx implements AsyncDisposable {
 export async function startNginx(options: NginxOptions): Promise<Nginx> {
   const directory = await makeTemporaryDirectory();
   try {
-    const certificateFile = options.http2 ? await makeCertificate(directory) : undefined;
+    const certificateFile = usesTls(options) ? await makeCertificate(directory) : undefined;
     for (let attempt = 1; ; attempt++) {
       const port = await findFreePort();
       const process = await tryStart(directory, configuration(directory, port, options), port);
       if (process !== undefined)
         return new Nginx(
-          `${options.http2 ? 'https' : 'http'}://127.0.0.1:${port}`,
+          `${usesTls(options) ? 'https' : 'http'}://127.0.0.1:${port}`,
           certificateFile,
           directory,
           process,
@@ -98,6 +100,8 @@ export async function startNginx(options: NginxOptions): Promise<Nginx> {
     throw error;
   }
 }
+
+const usesTls = ({ http2, tls }: NginxOptions): boolean => http2 === true || tls === true;
 
 function configuration(directory: TemporaryDirectory, port: number, options: NginxOptions): string {
   const asRoot = process.getuid?.() === 0;
@@ -115,8 +119,8 @@ http {
   keepalive_requests 100000;
   sendfile on;
   server {
-    listen 127.0.0.1:${port}${options.http2 ? ' ssl http2' : ''};
-    ${options.http2 ? `ssl_certificate ${directory.join('certificate.pem')}; ssl_certificate_key ${directory.join('key.pem')};` : ''}
+    listen 127.0.0.1:${port}${usesTls(options) ? ' ssl' : ''}${options.http2 ? ' http2' : ''};
+    ${usesTls(options) ? `ssl_certificate ${directory.join('certificate.pem')}; ssl_certificate_key ${directory.join('key.pem')};` : ''}
     root "${options.root}";
     ${options.serverConfiguration ?? ''}
   }

@@ -34,6 +34,7 @@ const inChroot = (program: string, name: string): Peer => ({
 const PEERS = {
   nginx: debian('nginx', 'nginx-light'),
   openssl: debian('openssl', 'openssl'),
+  'g++': debian('g++', 'g++'),
   fsverity: debian('fsverity', 'fsverity'),
   'fsck.erofs': debian('fsck.erofs', 'erofs-utils'),
   'dump.erofs': debian('dump.erofs', 'erofs-utils'),
