@@ -3,14 +3,12 @@
 import { LimitError, MissingObjectError, SourceError } from '../errors.ts';
 import type { FileBody } from '../formats/file-body.ts';
 import { type OwnedBytes, release } from '../formats/owned-bytes.ts';
+import { PIECE_BYTES, takePiece } from '../formats/pieces.ts';
 import { BodyCollector } from './body-collector.ts';
 import { ChunkQueue } from './chunk-queue.ts';
 import type { HttpClient } from './http-client.ts';
 import { HttpRequest } from './http-request.ts';
 import { LARGE_BODY_BYTES } from './large-body-gate.ts';
-
-/** Of a large file, handed over at a time. */
-const PIECE_BYTES = 128 << 10;
 
 type Settle<T> = { resolve(value: T): void; reject(error: unknown): void };
 
@@ -204,7 +202,7 @@ export class FileRequest extends CollectingRequest {
     this.#skipBytes -= skipped;
     this.#queuedBytes += bytes.length - skipped;
     for (let at = skipped; at < bytes.length; ) {
-      this.#piece ??= new Uint8Array(Buffer.allocUnsafeSlow(PIECE_BYTES).buffer);
+      this.#piece ??= takePiece();
       const taken = Math.min(PIECE_BYTES - this.#pieceBytes, bytes.length - at);
       this.#piece.set(bytes.subarray(at, at + taken), this.#pieceBytes);
       this.#pieceBytes += taken;

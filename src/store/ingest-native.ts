@@ -7,6 +7,7 @@ import type { FileBody, LooseObjects, RepositoryMode } from '../formats/file-bod
 import { type Checksum, checksumFromBytes, digestBytes, idToBytes } from '../formats/ids.ts';
 import { type FileHeader, serializeContentHeader } from '../formats/ostree/file-header.ts';
 import { type OwnedBytes, release } from '../formats/owned-bytes.ts';
+import { returnPiece } from '../formats/pieces.ts';
 import { type IngestBatch, IngestHow, IngestStatus, type NativeAddon } from '../native.ts';
 import type { AdoptedFile, FileIngest, IngestedFile, IngestOptions, LinkMode } from './ingest.ts';
 import { type Refused, refusalError } from './ingest-errors.ts';
@@ -145,7 +146,7 @@ export class NativeIngest implements FileIngest {
       for await (const chunk of chunks) {
         head ??= chunk;
         const isWanted = await stream.write(chunk);
-        if (chunk !== head) release(chunk);
+        if (chunk !== head) returnPiece(chunk);
         if (!isWanted) break;
       }
       const outcome = this.#outcome(await stream.end(), 0, {
@@ -157,7 +158,7 @@ export class NativeIngest implements FileIngest {
       return outcome.file;
     } finally {
       stream.abort();
-      if (head !== undefined) release(head);
+      if (head !== undefined) returnPiece(head);
     }
   }
 
