@@ -5,6 +5,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 
 const SRC = resolve(import.meta.dirname, '../src');
+const BENCH = resolve(import.meta.dirname, '../bench');
 const MAX_FILE_LINES = 500;
 
 /** Each folder may import itself, what is named here, and the leaves. */
@@ -30,13 +31,17 @@ interface SourceFile {
   imports: string[];
 }
 
-const files: SourceFile[] = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
-  .filter((path) => path.endsWith('.ts'))
-  .sort()
-  .map((path) => {
-    const text = readFileSync(join(SRC, path), 'utf8');
-    return { path, text, lines: text.split('\n').length - 1, imports: importsOf(text) };
-  });
+const listFiles = (directory: string): SourceFile[] =>
+  readdirSync(directory, { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ts'))
+    .sort()
+    .map((path) => {
+      const text = readFileSync(join(directory, path), 'utf8');
+      return { path, text, lines: text.split('\n').length - 1, imports: importsOf(text) };
+    });
+
+const files = listFiles(SRC);
+const benchFiles = listFiles(BENCH);
 
 function importsOf(text: string): string[] {
   const code = text.replaceAll(/\/\*[\s\S]*?\*\//g, '').replaceAll(/^\s*\/\/.*$/gm, '');
@@ -110,17 +115,33 @@ describe('the arrows cli → operations → store, sources → formats', () => {
   });
 });
 
-describe('files', () => {
-  test(`have at most ${MAX_FILE_LINES} lines`, () => {
-    expect(files.filter(({ lines }) => lines > MAX_FILE_LINES).map(({ path, lines }) => `${path}: ${lines}`)).toEqual(
-      [],
+describe('the bench', () => {
+  test('measures the program from outside: of src it knows the formats, to make data', () => {
+    const reached = benchFiles.flatMap(({ path, imports }) =>
+      imports
+        .filter((specifier) => specifier.startsWith('.'))
+        .map((specifier) => relative(BENCH, resolve(BENCH, dirname(path), specifier)))
+        .filter((target) => target.startsWith('..')),
     );
+    expect(reached.length).toBeGreaterThan(5);
+    const allowed = /^\.\.\/(src\/formats|test\/support)\//;
+    expect(reached.filter((target) => !allowed.test(target))).toEqual([]);
+  });
+});
+
+describe('files', () => {
+  const allFiles = [...files, ...benchFiles];
+
+  test(`have at most ${MAX_FILE_LINES} lines`, () => {
+    expect(
+      allFiles.filter(({ lines }) => lines > MAX_FILE_LINES).map(({ path, lines }) => `${path}: ${lines}`),
+    ).toEqual([]);
   });
 
   test('are named by their subject, in kebab case', () => {
     const badName = ({ path }: SourceFile) =>
       !/^([a-z0-9-]+\/)*[a-z0-9-]+(\.d)?\.ts$/.test(path) ||
       /(^|[/-])(utils?|helpers?|misc|common)([.-]|\/)/.test(path);
-    expect(files.filter(badName).map(({ path }) => path)).toEqual([]);
+    expect(allFiles.filter(badName).map(({ path }) => path)).toEqual([]);
   });
 });
