@@ -5,16 +5,12 @@ import type { FileBody } from '../formats/file-body.ts';
 import { readVersion } from '../version.ts';
 import { FileRequest, type WholeBodyOptions, WholeBodyRequest } from './http-body.ts';
 import type { HttpRequest } from './http-request.ts';
-import { Http1Pool } from './http1-pool.ts';
+import { DEFAULT_CONNECTIONS, Http1Pool } from './http1-pool.ts';
 import { LargeBodyGate } from './large-body-gate.ts';
 import type { HttpLocation } from './location.ts';
 import type { SourceOptions } from './source.ts';
 import { UndiciPool } from './undici-pool.ts';
 
-/** More connections than this gain nothing (measured on loopback), and servers do not like them. */
-const DEFAULT_CONNECTIONS = 12;
-/** Requests on one HTTP/2 connection: they cost the server little, and hide the way to it. */
-const DEFAULT_STREAMS = 48;
 const DEFAULT_RETRIES = 5;
 const DEFAULT_RETRY_DELAY_MS = 250;
 const DEFAULT_TIMEOUT_MS = 30_000;
@@ -41,7 +37,6 @@ export class HttpClient {
   readonly #headers = ['user-agent', `cfs-ostree/${readVersion()}`, 'accept', '*/*', 'accept-encoding', 'identity'];
   readonly #requests = new Set<HttpRequest>();
   readonly #signals = new Map<AbortSignal, { requests: number; abort(): void }>();
-  #isHttp2 = false;
   #isClosed = false;
 
   constructor(base: HttpLocation, options: SourceOptions, plainHttp: PlainHttp = 'own') {
@@ -60,7 +55,7 @@ export class HttpClient {
 
   /** Known better once the first response is here. */
   get maxConcurrency(): number {
-    return this.settings.jobs ?? (this.#isHttp2 ? DEFAULT_STREAMS : DEFAULT_CONNECTIONS);
+    return this.#pools.get(this.base.origin)?.concurrency ?? this.settings.jobs ?? DEFAULT_CONNECTIONS;
   }
 
   /** A body in one piece; undefined when it is missing and `options.object` is not given. `path` starts with a slash. */
@@ -92,7 +87,7 @@ export class HttpClient {
     // Credentials are for the server they were given for.
     const { authorization } = this.base;
     const options = {
-      connections: this.settings.jobs ?? DEFAULT_CONNECTIONS,
+      jobs: this.settings.jobs,
       headers:
         authorization !== undefined && origin === this.base.origin
           ? [...this.#headers, 'authorization', authorization]
@@ -102,9 +97,7 @@ export class HttpClient {
       stallTimeoutMs: this.settings.stallTimeoutMs,
     };
     if (origin.startsWith('http:') && this.#plainHttp === 'own') return new Http1Pool(origin, options);
-    return new UndiciPool(origin, options, () => {
-      this.#isHttp2 = true;
-    });
+    return new UndiciPool(origin, options);
   }
 
   /** A request begins. One listener for each signal, not for each request: there are tens of thousands of them. */

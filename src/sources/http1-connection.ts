@@ -32,6 +32,13 @@ export interface Http1Timeouts {
   stallTimeoutMs: number;
 }
 
+export interface ConnectionOwner {
+  /** The head of an answer has come, so long after its request. */
+  onAnswer(afterMs: number): void;
+  /** The connection has become idle, or is closed. */
+  onFree(connection: Http1Connection): void;
+}
+
 /** Of one read; bodies of most objects come with their head in one. */
 const READ_BYTES = 64 << 10;
 const MAX_HEAD_BYTES = 16 << 10;
@@ -46,7 +53,7 @@ type State = 'connecting' | 'idle' | 'head' | 'body' | 'closed';
 export class Http1Connection {
   readonly #socket: Socket;
   readonly #timeouts: Http1Timeouts;
-  readonly #onFree: (connection: Http1Connection) => void;
+  readonly #owner: ConnectionOwner;
   #state: State = 'connecting';
   #sinceMs = performance.now();
   #idleLimitMs = MAX_IDLE_MS;
@@ -61,10 +68,9 @@ export class Http1Connection {
   #chunked: ChunkedDecoder | undefined;
   #isPaused = false;
 
-  /** @param onFree called when it has become idle, and when it is closed */
-  constructor(host: string, port: number, timeouts: Http1Timeouts, onFree: (connection: Http1Connection) => void) {
+  constructor(host: string, port: number, timeouts: Http1Timeouts, owner: ConnectionOwner) {
     this.#timeouts = timeouts;
-    this.#onFree = onFree;
+    this.#owner = owner;
     const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
     this.#socket = connect({
       host,
@@ -117,7 +123,7 @@ export class Http1Connection {
     this.#exchange = undefined;
     this.#socket.destroy();
     exchange?.handler.onResponseError(isStarted ? exchange : undefined, error);
-    this.#onFree(this);
+    this.#owner.onFree(this);
   }
 
   /** These three are for an Exchange. */
@@ -205,7 +211,9 @@ export class Http1Connection {
     }
     this.#head = head;
     this.#state = 'body';
-    this.#sinceMs = performance.now();
+    const nowMs = performance.now();
+    this.#owner.onAnswer(nowMs - this.#sinceMs);
+    this.#sinceMs = nowMs;
     if (body.form === 'length') this.#leftBytes = body.sizeBytes;
     this.#chunked = body.form === 'chunked' ? new ChunkedDecoder() : undefined;
     const exchange = this.#exchange as Exchange;
@@ -259,7 +267,7 @@ export class Http1Connection {
     this.#state = 'idle';
     this.#sinceMs = performance.now();
     this.#readOn();
-    this.#onFree(this);
+    this.#owner.onFree(this);
   }
 }
 

@@ -3,12 +3,18 @@
 import { TransportError } from './http-errors.ts';
 import { Http1Connection, type Http1Timeouts, type ResponseHandler } from './http1-connection.ts';
 
+/** More connections than this gain nothing (measured on loopback), and servers do not like them. */
+export const DEFAULT_CONNECTIONS = 12;
+/** A far server is idle for most of the time, and so are the connections to it: one more for each millisecond of the way beyond these. */
+const NEAR_MS = 10;
+const MAX_CONNECTIONS = 48;
 /** How exact time-outs are, at least: each connection is looked at so often within the shortest of them. */
 const CHECKS_PER_TIMEOUT = 8;
 const MAX_CHECK_INTERVAL_MS = 1000;
 
 export interface Http1PoolOptions extends Http1Timeouts {
-  connections: number;
+  /** Connections; without, as many as make sense. */
+  jobs: number | undefined;
   /** Names and values in turn. */
   headers: readonly string[];
 }
@@ -27,6 +33,8 @@ export class Http1Pool {
   readonly #connections = new Set<Http1Connection>();
   readonly #idle: Http1Connection[] = [];
   readonly #waiting: Waiting[] = [];
+  /** The shortest time from a request to its answer: about the way there and back. */
+  #answerMs = Number.POSITIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
 
   /** @param origin `http://host:port` */
@@ -41,12 +49,20 @@ export class Http1Pool {
     this.#requestEnd = ` HTTP/1.1\r\n${fields}\r\n`;
   }
 
+  /** Requests under way at the same time that make sense, as far as is known yet. */
+  get concurrency(): number {
+    const { jobs } = this.#options;
+    if (jobs !== undefined) return jobs;
+    const further = Number.isFinite(this.#answerMs) ? Math.max(0, Math.floor(this.#answerMs) - NEAR_MS) : 0;
+    return Math.min(DEFAULT_CONNECTIONS + further, MAX_CONNECTIONS);
+  }
+
   /** @param path with its query; as it goes into the request */
   get(path: string, handler: ResponseHandler): void {
     if (/[^\x21-\x7e]/.test(path)) throw new TypeError(`${JSON.stringify(path)} is not percent-encoded`);
     const idle = this.#takeIdle();
     if (idle !== undefined) this.#send(idle, path, handler);
-    else if (this.#connections.size < this.#options.connections) this.#send(this.#connect(), path, handler);
+    else if (this.#connections.size < this.concurrency) this.#send(this.#connect(), path, handler);
     else this.#waiting.push({ path, handler });
   }
 
@@ -70,7 +86,12 @@ export class Http1Pool {
   }
 
   #connect(): Http1Connection {
-    const connection = new Http1Connection(this.#host, this.#port, this.#options, (free) => this.#onFree(free));
+    const connection = new Http1Connection(this.#host, this.#port, this.#options, {
+      onAnswer: (afterMs) => {
+        if (afterMs < this.#answerMs) this.#answerMs = afterMs;
+      },
+      onFree: (free) => this.#onFree(free),
+    });
     this.#connections.add(connection);
     this.#timer ??= setInterval(() => this.#checkTimes(), this.#checkIntervalMs());
     return connection;

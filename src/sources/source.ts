@@ -46,7 +46,7 @@ export interface Source extends AsyncDisposable {
 
 /** Times in milliseconds. Only HTTP sources have use for more than `signal`. */
 export interface SourceOptions {
-  /** Requests under way at the same time; default 12 connections, or 48 streams of one HTTP/2 connection. */
+  /** Requests under way at the same time; default 12 connections, up to 48 without TLS where the way is long, or 48 streams of one HTTP/2 connection. */
   jobs?: number;
   /** Further attempts after a transient failure of one request; default 5. */
   retries?: number;

@@ -4,30 +4,38 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { buildConnector, Dispatcher, Pool } from 'undici';
 import type { ResponseHandler } from './http1-connection.ts';
-import type { Http1PoolOptions } from './http1-pool.ts';
+import { DEFAULT_CONNECTIONS, type Http1PoolOptions } from './http1-pool.ts';
 import { loadUndici } from './load-undici.ts';
+
+/** Requests on one HTTP/2 connection: they cost the server little, and hide the way to it. */
+const DEFAULT_STREAMS = 48;
 
 export class UndiciPool {
   readonly #headers: string[];
-  readonly #onHttp2: () => void;
+  readonly #jobs: number | undefined;
   readonly #connector: buildConnector.connector;
   readonly #pool: Pool;
   readonly #sockets = new Set<Socket>();
+  #isHttp2 = false;
 
-  /** @param onHttp2 called when the server turns out to have it */
-  constructor(origin: string, options: Http1PoolOptions, onHttp2: () => void) {
+  constructor(origin: string, options: Http1PoolOptions) {
     const undici = loadUndici();
     this.#headers = [...options.headers];
-    this.#onHttp2 = onHttp2;
+    this.#jobs = options.jobs;
     this.#connector = undici.buildConnector({ allowH2: true, preferH2: true, timeout: options.connectTimeoutMs });
     this.#pool = new undici.Pool(origin, {
-      connections: options.connections,
+      connections: options.jobs ?? DEFAULT_CONNECTIONS,
       pipelining: 1, // with more, connections were seen to stand still under back-pressure
       allowH2: true,
       headersTimeout: options.headersTimeoutMs,
       bodyTimeout: options.stallTimeoutMs,
       connect: (to, callback) => this.#connect(to, callback),
     });
+  }
+
+  /** Requests under way at the same time that make sense, as far as is known yet. */
+  get concurrency(): number {
+    return this.#jobs ?? (this.#isHttp2 ? DEFAULT_STREAMS : DEFAULT_CONNECTIONS);
   }
 
   /** @param path with its query; as it goes into the request */
@@ -46,7 +54,7 @@ export class UndiciPool {
     const connected = (...result: [null, Socket | TLSSocket] | [Error, null]): void => {
       // On an error there is no second argument at all, whatever the types say.
       const socket = result[1] as TLSSocket | null | undefined;
-      if (socket?.alpnProtocol === 'h2') this.#onHttp2();
+      if (socket?.alpnProtocol === 'h2') this.#isHttp2 = true;
       callback(...result);
     };
     // The connector returns its socket; one that is still connecting is known to nobody else.

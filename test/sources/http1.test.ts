@@ -159,6 +159,29 @@ describe('slow answers', () => {
   });
 });
 
+test('the longer the way, the more connections', async () => {
+  const far = await rawServer((socket) => setTimeout(() => socket.write(OK), 30));
+  await using near = await rawServer((socket) => socket.write(OK));
+  for (const [server, least, most] of [
+    [far, 30, 48],
+    [near, 12, 12],
+  ] as const) {
+    const client = openAt(server.url, { jobs: undefined });
+    expect(client.maxConcurrency).toBe(12);
+    for (let i = 0; i < 9; i++) await get(client, '/x'); // the shortest time counts: a busy machine is no long way
+    expect(client.maxConcurrency).toBeGreaterThanOrEqual(least);
+    expect(client.maxConcurrency).toBeLessThanOrEqual(most);
+    await Promise.all(Array.from({ length: 200 }, () => get(client, '/x')));
+    expect(server.connections).toBe(client.maxConcurrency);
+    await client.close();
+  }
+  const client = openAt(far.url, { jobs: 3 });
+  for (let i = 0; i < 3; i++) await get(client, '/x');
+  expect(client.maxConcurrency).toBe(3);
+  await client.close();
+  await far[Symbol.asyncDispose]();
+});
+
 describe('parts', () => {
   test('of a head', () => {
     const head = parseResponseHead(
