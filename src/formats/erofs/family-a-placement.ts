@@ -1,7 +1,7 @@
 /** Sizes and places of the inodes of version 0 and 1 images, as libcomposefs chooses them. */
 
-import { LimitError } from '../../errors.ts';
-import { directoryGroups } from './image-writer.ts';
+import { placeDirectory } from './image-writer.ts';
+import { Content, type InodeTable, type Time } from './inode-table.ts';
 import {
   BLOCK_BYTES,
   CHUNK_ENTRY_BYTES,
@@ -12,122 +12,107 @@ import {
   MIN_CHUNK_BITS,
   roundUp,
   SLOT_BYTES,
-  XATTR_HEADER_BYTES,
 } from './layout.ts';
-import { MAX_SHARED_REFERENCES_V1, MAX_XATTR_ICOUNT } from './limits.ts';
-import { inlineContent, type PlannedInode } from './plan.ts';
+import type { Places } from './places.ts';
 
-export interface Time {
-  mtimeSeconds: bigint;
-  mtimeNanoseconds: number;
-}
-
-/** The build time of an image. */
-export function earliest(list: PlannedInode[]): Time {
-  let earliest: Time = list[0].inode;
-  for (const { inode } of list) {
-    if (
-      inode.mtimeSeconds < earliest.mtimeSeconds ||
-      (inode.mtimeSeconds === earliest.mtimeSeconds && inode.mtimeNanoseconds < earliest.mtimeNanoseconds)
-    )
-      earliest = inode;
-  }
+/** The build time of an image: the earliest of all inodes. @returns its number */
+export function earliestTime({ time, times, count }: InodeTable): number {
+  const isUsed = new Uint8Array(times.length);
+  for (let inode = 0; inode < count; inode++) isUsed[time[inode]] = 1;
+  let earliest = time[0];
+  for (let number = 0; number < times.length; number++)
+    if (isUsed[number] === 1 && isBefore(times[number], times[earliest])) earliest = number;
   return earliest;
 }
 
-/** Shares what is shared as far as references go; the rest stays with the inode. */
-export function sizeXattrs(planned: PlannedInode): void {
-  if (planned.xattrs.length === 0) return;
-  let bytes = XATTR_HEADER_BYTES;
-  for (const pair of planned.xattrs) {
-    if (pair.tableOffset >= 0 && planned.sharedCount < MAX_SHARED_REFERENCES_V1) {
-      planned.sharedCount++;
-      bytes += 4;
-    } else {
-      bytes += pair.entryBytes;
-    }
-  }
-  if ((bytes - XATTR_HEADER_BYTES) / 4 + 1 > MAX_XATTR_ICOUNT)
-    throw new LimitError(`xattrs of one inode take ${bytes} bytes`, { format: 'EROFS', field: 'xattr_icount' });
-  planned.xattrBytes = bytes;
-}
+const isBefore = (a: Time, b: Time): boolean =>
+  a.mtimeSeconds < b.mtimeSeconds || (a.mtimeSeconds === b.mtimeSeconds && a.mtimeNanoseconds < b.mtimeNanoseconds);
 
-/** Chunk count and chunk format of an external file. */
-export function chunksOf(sizeBytes: number): { count: number; format: number } {
+const chunkBits = (sizeBytes: number): number => {
   let bits = MIN_CHUNK_BITS;
   while (bits < MAX_CHUNK_BITS && 2 ** bits < sizeBytes) bits++;
-  return { count: Math.ceil(sizeBytes / 2 ** bits), format: bits - MIN_CHUNK_BITS };
-}
+  return bits;
+};
+/** Chunks of an external file. */
+export const chunkCount = (sizeBytes: number): number => Math.ceil(sizeBytes / 2 ** chunkBits(sizeBytes));
+export const chunkFormat = (sizeBytes: number): number => chunkBits(sizeBytes) - MIN_CHUNK_BITS;
 
 /** What is stored in an inode's size field. */
-export function storedSize(planned: PlannedInode): number {
-  const { inode, blockCount, tailBytes } = planned;
-  switch (inode.kind) {
-    case 'directory':
-      return blockCount * BLOCK_BYTES + tailBytes;
-    case 'symlink':
-      return inode.target.length;
-    case 'external':
-      return inode.sizeBytes;
-    case 'file':
-      return inode.content.length;
-    default:
+export function storedSize({ content, size }: InodeTable, { blockCount, tailBytes }: Places, inode: number): number {
+  switch (content[inode]) {
+    case Content.directory:
+      return blockCount[inode] * BLOCK_BYTES + tailBytes[inode];
+    case Content.device:
       return 0;
+    default:
+      return size[inode];
+  }
+}
+
+/** How much of an inode goes into blocks, and how much behind it, as long as the place does not change that. */
+function divide(inodes: InodeTable, places: Places, inode: number): void {
+  const sizeBytes = inodes.size[inode];
+  switch (inodes.content[inode]) {
+    case Content.directory:
+      placeDirectory(inodes, places, inode);
+      break;
+    case Content.symlink:
+      places.tailBytes[inode] = sizeBytes;
+      break;
+    case Content.inline:
+      places.blockCount[inode] = Math.floor(sizeBytes / BLOCK_BYTES);
+      places.tailBytes[inode] = sizeBytes % BLOCK_BYTES;
+      if (places.tailBytes[inode] > MAX_TAIL_BYTES) {
+        places.blockCount[inode]++;
+        places.tailBytes[inode] = 0;
+      }
+      break;
+    case Content.external:
+      places.tailBytes[inode] = CHUNK_ENTRY_BYTES * chunkCount(sizeBytes);
   }
 }
 
 /** Decides size and place of an inode. @returns where it ends */
-export function place(planned: PlannedInode, end: number, buildTime: Time): number {
-  const { inode, xattrBytes } = planned;
-  const content = inlineContent(inode);
-  if (inode.kind === 'directory') {
-    Object.assign(planned, directoryGroups(planned.names));
-  } else if (inode.kind === 'symlink') {
-    planned.tailBytes = inode.target.length;
-  } else if (content !== undefined) {
-    planned.blockCount = Math.floor(content.length / BLOCK_BYTES);
-    planned.tailBytes = content.length % BLOCK_BYTES;
-    if (planned.tailBytes > MAX_TAIL_BYTES) {
-      planned.blockCount++;
-      planned.tailBytes = 0;
-    }
-  } else if (inode.kind === 'external') {
-    planned.tailBytes = CHUNK_ENTRY_BYTES * chunksOf(inode.sizeBytes).count;
-  }
-
+export function place(inodes: InodeTable, places: Places, inode: number, end: number, buildTime: number): number {
+  divide(inodes, places, inode);
+  const { times, time, nlink, uid, gid } = inodes;
   const isCompact =
-    inode.mtimeSeconds === buildTime.mtimeSeconds &&
-    inode.mtimeNanoseconds === buildTime.mtimeNanoseconds &&
-    planned.nlink <= 0xffff &&
-    inode.uid <= 0xffff &&
-    inode.gid <= 0xffff &&
-    storedSize(planned) <= 0xffffffff;
-  planned.headerBytes = isCompact ? COMPACT_BYTES : EXTENDED_BYTES;
-  const metadataBytes = planned.headerBytes + xattrBytes;
+    (time[inode] === buildTime || isSameTime(times[time[inode]], times[buildTime])) &&
+    nlink[inode] <= 0xffff &&
+    uid[inode] <= 0xffff &&
+    gid[inode] <= 0xffff &&
+    storedSize(inodes, places, inode) <= 0xffffffff;
+  places.isCompact[inode] = isCompact ? 1 : 0;
+  const metadataBytes = (isCompact ? COMPACT_BYTES : EXTENDED_BYTES) + places.xattrBytes[inode];
   let position = roundUp(end, SLOT_BYTES);
-  if (inode.kind === 'symlink') {
+  if (inodes.content[inode] === Content.symlink) {
     // the kernel wants a symlink as a whole in one block, but its target in a block of its own when they would fill one
-    const wholeBytes = metadataBytes + planned.tailBytes;
+    const wholeBytes = metadataBytes + places.tailBytes[inode];
     if (wholeBytes >= BLOCK_BYTES) {
-      planned.blockCount = 1;
-      planned.tailBytes = 0;
+      places.blockCount[inode] = 1;
+      places.tailBytes[inode] = 0;
     }
     const firstBlock = Math.floor(position / BLOCK_BYTES);
     if (firstBlock !== Math.floor((position + wholeBytes - 1) / BLOCK_BYTES)) position = roundUp(position, BLOCK_BYTES);
   } else {
-    const leftAt = (offset: number): number => BLOCK_BYTES - (offset % BLOCK_BYTES);
-    const left = leftAt(position + metadataBytes);
-    if (left < planned.tailBytes) {
+    const tailBytes = places.tailBytes[inode];
+    const left = leftInBlock(position + metadataBytes);
+    if (left < tailBytes) {
       const padding = roundUp(left, SLOT_BYTES);
-      if (planned.tailBytes <= leftAt(position + metadataBytes + padding)) {
+      if (tailBytes <= leftInBlock(position + metadataBytes + padding)) {
         position += padding;
       } else {
-        planned.blockCount++;
-        planned.tailBytes = 0;
+        places.blockCount[inode]++;
+        places.tailBytes[inode] = 0;
         position = roundUp(position, BLOCK_BYTES);
       }
     }
   }
-  planned.offset = position;
-  return position + metadataBytes + planned.tailBytes;
+  places.offset[inode] = position;
+  return position + metadataBytes + places.tailBytes[inode];
 }
+
+const leftInBlock = (offset: number): number => BLOCK_BYTES - (offset % BLOCK_BYTES);
+
+const isSameTime = (a: Time, b: Time): boolean =>
+  a.mtimeSeconds === b.mtimeSeconds && a.mtimeNanoseconds === b.mtimeNanoseconds;

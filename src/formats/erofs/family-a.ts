@@ -4,9 +4,10 @@
  */
 
 import { type ByteString, byteStringFromBytes } from '../byte-string.ts';
-import { type Device, type Directory, FileType } from '../tree.ts';
-import { chunksOf, earliest, place, sizeXattrs, storedSize } from './family-a-placement.ts';
+import { FileType } from '../tree.ts';
+import { chunkCount, chunkFormat, earliestTime, place, storedSize } from './family-a-placement.ts';
 import { ImageWriter } from './image-writer.ts';
+import { Content, HAS_WHITEOUT, type InodeTable, IS_WHITEOUT, STUB_NAMES_AT } from './inode-table.ts';
 import {
   BLOCK_BYTES,
   CHUNK_ENTRY_BYTES,
@@ -17,6 +18,7 @@ import {
   roundUp,
   SLOT_BYTES,
 } from './layout.ts';
+import { MAX_SHARED_REFERENCES_V1 } from './limits.ts';
 import {
   escapeXattrName,
   METACOPY,
@@ -32,132 +34,151 @@ import {
   WHITEOUT_MARKS,
   WHITEOUTS_MARKS,
 } from './overlay.ts';
-import { type ErofsOptions, inlineContent, isWhiteout, PlannedInode, planTree } from './plan.ts';
-import { type XattrName, type XattrPair, XattrTable } from './xattrs.ts';
+import { Places } from './places.ts';
+import { StoredXattrs } from './stored-xattrs.ts';
+import type { XattrPair } from './xattrs.ts';
 
-export function serializeFamilyA(root: Directory, options: ErofsOptions): Uint8Array {
-  const [plannedRoot] = planTree(root, options);
-  const stubs = addStubs(plannedRoot);
-  const list = listBreadthFirst(plannedRoot);
+const ROOT = 0;
+const STUB_NAME_BYTES = 2;
 
-  const table = new XattrTable(false);
-  for (const planned of list) storeInode(planned, stubs.has(planned), planned === plannedRoot, options.version, table);
-  const { shared, bytes: tableBytes } = table.placeShared(compareDescending);
-
-  const buildTime = earliest(list);
+/** Changes the table: stubs are added, and whiteouts become files. */
+export function serializeFamilyA(inodes: InodeTable, version: 0 | 1): Uint8Array {
+  addStubs(inodes);
+  const list = listBreadthFirst(inodes);
+  const xattrs = storeXattrs(inodes, version);
+  const buildTime = earliestTime(inodes);
+  const places = new Places(inodes.count);
   let position = FIRST_INODE_OFFSET;
   let blockCount = 0;
-  for (const planned of list) {
-    sizeXattrs(planned);
-    position = place(planned, position, buildTime);
-    blockCount += planned.blockCount;
+  for (const inode of list) {
+    places.xattrBytes[inode] = xattrs.areaBytes(inode);
+    position = place(inodes, places, inode, position, buildTime);
+    blockCount += places.blockCount[inode];
   }
   const inodesEnd = roundUp(position, SLOT_BYTES);
-  const dataStart = roundUp(inodesEnd + tableBytes, BLOCK_BYTES);
+  const dataStart = roundUp(inodesEnd + xattrs.sharedBytes, BLOCK_BYTES);
   let block = dataStart / BLOCK_BYTES;
-  for (const planned of list) {
-    if (planned.blockCount > 0) planned.firstBlock = block;
-    block += planned.blockCount;
+  for (const inode of list) {
+    if (places.blockCount[inode] > 0) places.firstBlock[inode] = block;
+    block += places.blockCount[inode];
   }
 
-  const out = new ImageWriter(dataStart + blockCount * BLOCK_BYTES);
+  const sharedTableUnits = (inodesEnd % BLOCK_BYTES) / 4;
+  const out = new ImageWriter(dataStart + blockCount * BLOCK_BYTES, { inodes, places, xattrs, sharedTableUnits });
+  const { mtimeSeconds, mtimeNanoseconds } = inodes.times[buildTime];
   out.header({
-    version: options.version,
-    flags: POSIX_ACL_NAMES.some((name) => table.has(name)) ? FLAG_HAS_ACL : 0,
-    rootNid: plannedRoot.offset / SLOT_BYTES,
+    version,
+    flags: POSIX_ACL_NAMES.some((name) => xattrs.names.has(name)) ? FLAG_HAS_ACL : 0,
+    rootNid: places.offset[ROOT] / SLOT_BYTES,
     inos: list.length,
-    buildTimeSeconds: buildTime.mtimeSeconds,
-    buildTimeNanoseconds: buildTime.mtimeNanoseconds,
+    buildTimeSeconds: mtimeSeconds,
+    buildTimeNanoseconds: mtimeNanoseconds,
     xattrBlock: Math.floor(inodesEnd / BLOCK_BYTES),
   });
-  const sharedTableUnits = (inodesEnd % BLOCK_BYTES) / 4;
-  for (let ino = 0; ino < list.length; ino++) write(out, list[ino], ino, sharedTableUnits);
-  for (const pair of shared) out.xattrEntry(pair, inodesEnd + pair.tableOffset);
+  for (let ino = 0; ino < list.length; ino++) write(out, inodes, places, list[ino], ino);
+  for (const pair of xattrs.shared) out.xattrEntry(pair, inodesEnd + pair.tableOffset);
   return out.bytes;
 }
 
-/** Adds a character device 0:0 for every name `00` … `ff` that the root lacks, and returns them. */
-function addStubs(root: PlannedInode): Set<PlannedInode> {
-  const { inode, names, children } = root;
-  const byName = new Map<ByteString, PlannedInode>();
-  for (let i = 0; i < names.length; i++) byName.set(names[i], children[i]);
-  const stubs = new Set<PlannedInode>();
-  const xattrs = inode.xattrs.filter(({ name }) => name === SELINUX);
-  for (const name of STUB_NAMES) {
-    if (byName.has(name)) continue;
-    const { uid, gid, mtimeSeconds, mtimeNanoseconds } = inode;
-    const device: Device = {
-      kind: 'character',
-      permissions: STUB_MODE & 0o7777,
-      uid,
-      gid,
-      mtimeSeconds,
-      mtimeNanoseconds,
-      xattrs,
-      rdev: 0,
-    };
-    const stub = new PlannedInode(device, root, name);
-    stub.nlink = 1;
-    byName.set(name, stub);
-    stubs.add(stub);
+/** Adds a character device 0:0 for every name `00` … `ff` that the root lacks. */
+function addStubs(inodes: InodeTable): void {
+  const old = inodes.at[ROOT];
+  const oldEnd = old + inodes.more[ROOT];
+  const first = inodes.addEntries(oldEnd - old + STUB_NAMES.length);
+  const xattrSet = selinuxOnly(inodes);
+  let from = old;
+  let to = first;
+  const moveEntry = (): void => {
+    const child = inodes.child[from];
+    inodes.setName(to, inodes.nameAt[from], inodes.nameBytes[from]);
+    inodes.child[to] = child;
+    if (inodes.home[child] === from) inodes.home[child] = to;
+    from++;
+    to++;
+  };
+  for (let stub = 0; stub < STUB_NAMES.length; stub++) {
+    const nameAt = STUB_NAMES_AT + stub * STUB_NAME_BYTES;
+    const order = (): number =>
+      from === oldEnd ? 1 : inodes.compareNames(inodes.nameAt[from], inodes.nameBytes[from], nameAt, STUB_NAME_BYTES);
+    while (order() < 0) moveEntry();
+    if (order() === 0) continue;
+    const inode = inodes.add(Content.device, STUB_MODE, to);
+    inodes.uid[inode] = inodes.uid[ROOT];
+    inodes.gid[inode] = inodes.gid[ROOT];
+    inodes.time[inode] = inodes.time[ROOT];
+    inodes.nlink[inode] = 1;
+    inodes.xattrSet[inode] = xattrSet;
+    inodes.setName(to, nameAt, STUB_NAME_BYTES);
+    inodes.child[to++] = inode;
   }
-  root.names = [...byName.keys()].sort();
-  root.children = root.names.map((name) => byName.get(name) as PlannedInode);
-  return stubs;
+  while (from < oldEnd) moveEntry();
+  inodes.at[ROOT] = first;
+  inodes.more[ROOT] = to - first;
 }
 
-/** The place in this list is the inode's number. */
-function listBreadthFirst(root: PlannedInode): PlannedInode[] {
-  const list = [root];
-  for (const directory of list) {
-    const { names, children } = directory;
-    for (let i = 0; i < names.length; i++) {
-      const child = children[i];
-      if (child.home === directory && child.homeName === names[i]) list.push(child);
-    }
+/** Of the root's xattrs, what its stubs have too. @returns number of the list */
+function selinuxOnly({ xattrSets, xattrSet }: InodeTable): number {
+  const xattrs = xattrSets[xattrSet[ROOT]].filter(({ name }) => name === SELINUX);
+  return xattrs.length === 0 ? 0 : xattrSets.push(xattrs) - 1;
+}
+
+/** The place in this list is the inode's number in the image. */
+function listBreadthFirst({ count, content, at, more, child, home }: InodeTable): Uint32Array {
+  const list = new Uint32Array(count);
+  let listed = 1; // the root
+  for (let i = 0; i < listed; i++) {
+    const inode = list[i];
+    if (content[inode] !== Content.directory) continue;
+    for (let entry = at[inode]; entry < at[inode] + more[inode]; entry++)
+      if (home[child[entry]] === entry) list[listed++] = child[entry];
   }
   return list;
 }
 
-/** What becomes of an inode on disk: its xattrs, type and link count. */
-function storeInode(planned: PlannedInode, isStub: boolean, isRoot: boolean, version: number, table: XattrTable): void {
-  const { inode } = planned;
-  const stored: StoredXattr[] = inode.xattrs.map(({ name, value }) => ({
-    name: table.name(escapeXattrName(name)),
-    text: byteStringFromBytes(value),
-  }));
-  const set = (full: ByteString, text: ByteString): void => {
-    const name = table.name(full);
-    const known = stored.find((xattr) => xattr.name === name);
-    if (known === undefined) stored.push({ name, text });
-    else known.text = text;
-  };
-  if (inode.kind === 'directory') {
-    if (planned.hasWhiteout) {
-      for (const mark of WHITEOUTS_MARKS) set(mark, NO_VALUE);
-      if (version === 1) for (const mark of OPAQUE_MARKS) set(mark, OPAQUE_MARK_VALUE);
+const IS_ROOT = 4;
+
+/** What becomes of the xattrs of all inodes on disk, and of whiteouts. */
+function storeXattrs(inodes: InodeTable, version: 0 | 1): StoredXattrs {
+  const xattrs = new StoredXattrs(inodes, {
+    writesLustre: false,
+    maxShared: MAX_SHARED_REFERENCES_V1,
+    beyond: 'keep',
+    compare: compareDescending,
+  });
+  const known = new Map<number, number>();
+  for (let inode = 0; inode < inodes.count; inode++) {
+    const marks = inodes.flags[inode] | (inode === ROOT ? IS_ROOT : 0);
+    if ((marks & IS_WHITEOUT) !== 0) inodes.mode[inode] = FileType.file | (inodes.mode[inode] & 0o7777);
+    const key = inodes.xattrSet[inode] * 8 + marks;
+    let set = known.get(key);
+    if (set === undefined) {
+      set = addSet(xattrs, inodes.xattrSets[inodes.xattrSet[inode]], marks, version);
+      known.set(key, set);
     }
-    if (isRoot) set(ROOT_OPAQUE, ROOT_OPAQUE_VALUE);
-  } else {
-    planned.nlink = inode.nlink ?? planned.nlink;
-    if (inode.kind === 'external' && inode.sizeBytes > 0) {
-      stored.push({ name: table.name(METACOPY), text: (inode.digest ?? '') as string as ByteString });
-      if (inode.payload !== undefined) stored.push({ name: table.name(REDIRECT), text: inode.payload });
-    } else if (!isStub && isWhiteout(inode)) {
-      planned.mode = FileType.file | inode.permissions;
-      for (const mark of WHITEOUT_MARKS) set(mark, NO_VALUE);
-    }
+    xattrs.assign(inode, set);
   }
-  if (stored.length === 0) return;
-  if (stored.length > 1) stored.sort((a, b) => (a.name.full < b.name.full ? -1 : 1));
-  planned.xattrs = stored.map(({ name, text }) => table.add(name, text));
+  xattrs.placeShared();
+  return xattrs;
+}
+
+/** One list of xattrs, with what an inode's marks add to it. */
+function addSet(xattrs: StoredXattrs, given: InodeTable['xattrSets'][number], marks: number, version: 0 | 1): number {
+  const stored = new Map<ByteString, ByteString>();
+  for (const { name, value } of given) stored.set(escapeXattrName(name), byteStringFromBytes(value));
+  if ((marks & HAS_WHITEOUT) !== 0) {
+    for (const mark of WHITEOUTS_MARKS) stored.set(mark, NO_VALUE);
+    if (version === 1) for (const mark of OPAQUE_MARKS) stored.set(mark, OPAQUE_MARK_VALUE);
+  }
+  if ((marks & IS_ROOT) !== 0) stored.set(ROOT_OPAQUE, ROOT_OPAQUE_VALUE);
+  if ((marks & IS_WHITEOUT) !== 0) for (const mark of WHITEOUT_MARKS) stored.set(mark, NO_VALUE);
+  const names = [...stored.keys()].sort();
+  return xattrs.addSet({
+    pairs: names.map((name) => xattrs.names.pair(xattrs.names.name(name), stored.get(name) as ByteString)),
+    beforeDigest: names.filter((name) => name < METACOPY).length,
+    beforePath: names.filter((name) => name < REDIRECT).length,
+  });
 }
 const NO_VALUE = '' as ByteString;
-
-interface StoredXattr {
-  name: XattrName;
-  text: ByteString;
-}
 
 /** Order of the shared table: descending by name, then by length of the value, then by value. */
 function compareDescending(a: XattrPair, b: XattrPair): number {
@@ -166,29 +187,33 @@ function compareDescending(a: XattrPair, b: XattrPair): number {
   return a.text > b.text ? -1 : 1;
 }
 
-function write(out: ImageWriter, planned: PlannedInode, ino: number, sharedTableUnits: number): void {
-  const { inode, blockCount, firstBlock, tailBytes } = planned;
-  const content = inlineContent(inode);
-  const isChunked = inode.kind === 'external' && content === undefined;
+function write(out: ImageWriter, inodes: InodeTable, places: Places, inode: number, ino: number): void {
+  const content = inodes.content[inode];
+  const size = inodes.size[inode];
+  const blockCount = places.blockCount[inode];
+  const firstBlock = places.firstBlock[inode];
+  const tailBytes = places.tailBytes[inode];
+  const isChunked = content === Content.external;
   let u = blockCount > 0 ? firstBlock : 0;
-  if (inode.kind === 'character' || inode.kind === 'block') u = inode.rdev;
+  if (content === Content.device) u = size;
   // the block number's high half stays behind the chunk format; readers ignore it
-  if (isChunked) u = ((u & 0xffff0000) | chunksOf(inode.sizeBytes).format) >>> 0;
+  if (isChunked) u = ((u & 0xffff0000) | chunkFormat(size)) >>> 0;
   const layout = isChunked ? Layout.chunked : tailBytes > 0 ? Layout.inline : Layout.plain;
-  const fields = { layout, sizeBytes: storedSize(planned), u, ino, mtimeNanoseconds: inode.mtimeNanoseconds };
-  const tailAt = out.inode(planned, fields, sharedTableUnits);
+  const fields = { layout, sizeBytes: storedSize(inodes, places, inode), u, ino };
+  const tailAt = out.inode(inode, fields, inodes.times[inodes.time[inode]].mtimeNanoseconds);
   const blocksAt = firstBlock * BLOCK_BYTES;
-  if (inode.kind === 'directory') {
-    out.directory(planned, tailAt);
-  } else if (inode.kind === 'symlink') {
-    out.text(inode.target, blockCount > 0 ? blocksAt : tailAt);
+  if (content === Content.directory) {
+    out.directory(inode, tailAt);
+  } else if (content === Content.symlink) {
+    out.content(inodes.at[inode], size, blockCount > 0 ? blocksAt : tailAt);
   } else if (isChunked) {
     // a table that found no place behind its inode fills its block, whatever its length: so the reference does
-    const count = blockCount > 0 ? BLOCK_BYTES / CHUNK_ENTRY_BYTES : chunksOf(inode.sizeBytes).count;
+    const count = blockCount > 0 ? BLOCK_BYTES / CHUNK_ENTRY_BYTES : chunkCount(size);
     const at = blockCount > 0 ? blocksAt : tailAt;
     for (let i = 0; i < count; i++) out.u32(CHUNK_HOLE, at + CHUNK_ENTRY_BYTES * i);
-  } else if (content !== undefined) {
-    out.bytes.set(content.subarray(0, content.length - tailBytes), blocksAt);
-    out.bytes.set(content.subarray(content.length - tailBytes), tailAt);
+  } else if (content === Content.inline) {
+    const from = inodes.at[inode];
+    out.content(from, size - tailBytes, blocksAt);
+    out.content(from + size - tailBytes, tailBytes, tailAt);
   }
 }

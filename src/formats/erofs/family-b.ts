@@ -3,11 +3,9 @@
  * as they are, no stubs. Rules: doc/formats/erofs-image.md, "Version 2".
  */
 
-import { LimitError } from '../../errors.ts';
-import { type ByteString, byteStringFromBytes } from '../byte-string.ts';
-import { type Algorithm, type ObjectId, objectRelativePath } from '../ids.ts';
-import type { Directory, ExternalFile, Inode } from '../tree.ts';
-import { directoryGroups, ImageWriter } from './image-writer.ts';
+import { byteStringFromBytes } from '../byte-string.ts';
+import { ImageWriter, placeDirectory } from './image-writer.ts';
+import { Content, type InodeTable } from './inode-table.ts';
 import {
   BLOCK_BYTES,
   CHUNK_ENTRY_BYTES,
@@ -18,67 +16,64 @@ import {
   MAX_CHUNK_FORMAT,
   roundUp,
   SLOT_BYTES,
-  XATTR_HEADER_BYTES,
 } from './layout.ts';
-import { MAX_SHARED_REFERENCES_V2, MAX_XATTR_ICOUNT } from './limits.ts';
-import { escapeXattrName, METACOPY, objectOfPath, REDIRECT } from './overlay.ts';
-import { type ErofsOptions, inlineContent, type PlannedInode, planTree } from './plan.ts';
-import { type XattrPair, XattrTable } from './xattrs.ts';
+import { MAX_SHARED_REFERENCES_V2 } from './limits.ts';
+import { escapeXattrName } from './overlay.ts';
+import { Places } from './places.ts';
+import { StoredXattrs } from './stored-xattrs.ts';
+import type { XattrPair } from './xattrs.ts';
 
-export function serializeFamilyB(root: Directory, options: ErofsOptions): Uint8Array {
-  const list = planTree(root, options);
-  const table = new XattrTable(true);
-  for (const planned of list) listXattrs(planned, options.algorithm, table);
-  const { shared, bytes: tableBytes } = table.placeShared(compareAscending);
+const ROOT = 0;
 
+export function serializeFamilyB(inodes: InodeTable): Uint8Array {
+  const xattrs = storeXattrs(inodes);
+  const places = new Places(inodes.count);
   let end = FIRST_INODE_OFFSET;
-  for (const planned of list) {
-    sizeXattrs(planned);
-    end = roundUp(place(planned, end), SLOT_BYTES);
+  for (let inode = 0; inode < inodes.count; inode++) {
+    places.xattrBytes[inode] = xattrs.areaBytes(inode);
+    end = roundUp(place(inodes, places, inode, end), SLOT_BYTES);
   }
   const tableStart = end;
-  let block = roundUp(tableStart + tableBytes, BLOCK_BYTES) / BLOCK_BYTES;
-  for (const planned of list) {
-    if (planned.blockCount > 0) planned.firstBlock = block;
-    block += planned.blockCount;
+  let block = roundUp(tableStart + xattrs.sharedBytes, BLOCK_BYTES) / BLOCK_BYTES;
+  for (let inode = 0; inode < inodes.count; inode++) {
+    if (places.blockCount[inode] > 0) places.firstBlock[inode] = block;
+    block += places.blockCount[inode];
   }
 
-  const out = new ImageWriter(block * BLOCK_BYTES);
+  const out = new ImageWriter(block * BLOCK_BYTES, { inodes, places, xattrs, sharedTableUnits: tableStart / 4 });
   out.header({
     version: 2,
     flags: 0,
-    rootNid: list[0].offset / SLOT_BYTES,
-    inos: list.length,
+    rootNid: places.offset[ROOT] / SLOT_BYTES,
+    inos: inodes.count,
     buildTimeSeconds: 0n,
     buildTimeNanoseconds: 0,
     xattrBlock: 0,
   });
-  for (const planned of list) write(out, planned, tableStart / 4);
-  for (const pair of shared) out.xattrEntry(pair, tableStart + pair.tableOffset);
+  for (let inode = 0; inode < inodes.count; inode++) write(out, inodes, places, inode);
+  for (const pair of xattrs.shared) out.xattrEntry(pair, tableStart + pair.tableOffset);
   return out.bytes;
 }
 
 /** The overlay xattrs first, then the inode's own, in the order of their unescaped names. */
-function listXattrs(planned: PlannedInode, algorithm: Algorithm, table: XattrTable): void {
-  const { inode } = planned;
-  const pairs: XattrPair[] = [];
-  const add = (name: ByteString, text: ByteString): void => void pairs.push(table.add(table.name(name), text));
-  if (isChunked(inode)) {
-    add(METACOPY, (inode.digest ?? '') as string as ByteString);
-    const object = objectOf(inode, algorithm);
-    if (object !== undefined) add(REDIRECT, objectRelativePath(object) as ByteString);
+function storeXattrs(inodes: InodeTable): StoredXattrs {
+  const xattrs = new StoredXattrs(inodes, {
+    writesLustre: true,
+    maxShared: MAX_SHARED_REFERENCES_V2,
+    beyond: 'refuse',
+    compare: compareAscending,
+  });
+  for (const given of inodes.xattrSets) {
+    const own = given.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    const pairs = own.map(({ name, value }) =>
+      xattrs.names.pair(xattrs.names.name(escapeXattrName(name)), byteStringFromBytes(value)),
+    );
+    xattrs.addSet({ pairs, beforeDigest: 0, beforePath: 0 });
   }
-  const own = inode.xattrs.length > 1 ? inode.xattrs.toSorted((a, b) => (a.name < b.name ? -1 : 1)) : inode.xattrs;
-  for (const { name, value } of own) add(escapeXattrName(name), byteStringFromBytes(value));
-  if (pairs.length > 0) planned.xattrs = pairs;
+  for (let inode = 0; inode < inodes.count; inode++) xattrs.assign(inode, inodes.xattrSet[inode]);
+  xattrs.placeShared();
+  return xattrs;
 }
-
-/**
- * The object with an external file's body; version 2 names it by its digest, or by the end of its path where it has
- * none.
- */
-const objectOf = ({ digest, payload }: ExternalFile, algorithm: Algorithm): ObjectId | undefined =>
-  digest ?? (payload === undefined ? undefined : objectOfPath(payload, algorithm));
 
 /** Order of the shared table: ascending by prefix index, then suffix, then value. */
 function compareAscending(a: XattrPair, b: XattrPair): number {
@@ -87,67 +82,46 @@ function compareAscending(a: XattrPair, b: XattrPair): number {
   return a.text < b.text ? -1 : 1;
 }
 
-function sizeXattrs(planned: PlannedInode): void {
-  const { xattrs } = planned;
-  if (xattrs.length === 0) return;
-  let bytes = XATTR_HEADER_BYTES;
-  for (const pair of xattrs) {
-    if (pair.tableOffset >= 0) planned.sharedCount++;
-    bytes += pair.tableOffset >= 0 ? 4 : pair.entryBytes;
-  }
-  if (planned.sharedCount > MAX_SHARED_REFERENCES_V2)
-    throw new LimitError(
-      `an inode refers to ${planned.sharedCount} shared xattrs, ${MAX_SHARED_REFERENCES_V2} are allowed`,
-      {
-        format: 'EROFS',
-        field: 'h_shared_count',
-      },
-    );
-  if ((bytes - XATTR_HEADER_BYTES) / 4 + 1 > MAX_XATTR_ICOUNT)
-    throw new LimitError(`xattrs of one inode take ${bytes} bytes`, { format: 'EROFS', field: 'xattr_icount' });
-  planned.xattrBytes = bytes;
-}
-
-/** Bytes of a directory, target or content that the image keeps. */
-function flatBytes({ inode, blockCount, tailBytes }: PlannedInode): number {
-  if (inode.kind === 'directory') return blockCount * BLOCK_BYTES + tailBytes;
-  if (inode.kind === 'symlink') return inode.target.length;
-  return inlineContent(inode)?.length ?? 0;
-}
+const hasContent = (content: number): boolean => content === Content.inline || content === Content.symlink;
 
 /** Decides size and place of an inode. @returns where it ends */
-function place(planned: PlannedInode, position: number): number {
-  const { inode, xattrBytes } = planned;
-  planned.headerBytes = EXTENDED_BYTES;
-  if (inode.kind === 'directory') Object.assign(planned, directoryGroups(planned.names));
-  else if (isChunked(inode)) planned.tailBytes = inode.digest === undefined ? 0 : CHUNK_ENTRY_BYTES;
-  else planned.tailBytes = flatBytes(planned);
-  planned.offset = position;
-  if (layoutOf(planned) === Layout.inline) {
+function place(inodes: InodeTable, places: Places, inode: number, position: number): number {
+  const content = inodes.content[inode];
+  if (content === Content.directory) placeDirectory(inodes, places, inode);
+  else if (content === Content.external) places.tailBytes[inode] = inodes.at[inode] === 0 ? 0 : CHUNK_ENTRY_BYTES;
+  else if (hasContent(content)) places.tailBytes[inode] = inodes.size[inode];
+  const xattrBytes = places.xattrBytes[inode];
+  const tailBytes = places.tailBytes[inode];
+  let offset = position;
+  if (layoutOf(inodes, places, inode) === Layout.inline) {
     // compares the last byte of the metadata with the one after the data, and so pads more often than it has to
     const lastMetadata = position + EXTENDED_BYTES + xattrBytes - 1;
-    const afterData = position + EXTENDED_BYTES + xattrBytes + planned.tailBytes;
+    const afterData = position + EXTENDED_BYTES + xattrBytes + tailBytes;
     if (Math.floor(lastMetadata / BLOCK_BYTES) !== Math.floor(afterData / BLOCK_BYTES))
-      planned.offset = roundUp(position + BLOCK_BYTES - (lastMetadata % BLOCK_BYTES), SLOT_BYTES);
+      offset = roundUp(position + BLOCK_BYTES - (lastMetadata % BLOCK_BYTES), SLOT_BYTES);
   }
-  return planned.offset + EXTENDED_BYTES + xattrBytes + planned.tailBytes;
+  places.offset[inode] = offset;
+  return offset + EXTENDED_BYTES + xattrBytes + tailBytes;
 }
 
-const isChunked = (inode: Inode): inode is ExternalFile => inode.kind === 'external' && inode.sizeBytes > 0;
+function layoutOf({ content }: InodeTable, { tailBytes }: Places, inode: number): number {
+  if (content[inode] === Content.external) return Layout.chunked;
+  return tailBytes[inode] > 0 ? Layout.inline : Layout.plain;
+}
 
-const layoutOf = ({ inode, tailBytes }: PlannedInode): number =>
-  isChunked(inode) ? Layout.chunked : tailBytes > 0 ? Layout.inline : Layout.plain;
-
-function write(out: ImageWriter, planned: PlannedInode, sharedTableUnits: number): void {
-  const { inode, firstBlock, offset } = planned;
-  const sizeBytes = isChunked(inode) ? inode.sizeBytes : flatBytes(planned);
-  let u = planned.blockCount > 0 ? firstBlock : 0;
-  if (isChunked(inode)) u = MAX_CHUNK_FORMAT;
-  if (inode.kind === 'character' || inode.kind === 'block') u = inode.rdev;
-  const fields = { layout: layoutOf(planned), sizeBytes, u, ino: offset / SLOT_BYTES, mtimeNanoseconds: 0 };
-  const tailAt = out.inode(planned, fields, sharedTableUnits);
-  if (inode.kind === 'directory') out.directory(planned, tailAt);
-  else if (inode.kind === 'symlink') out.text(inode.target, tailAt);
-  else if (isChunked(inode) && planned.tailBytes > 0) out.u32(CHUNK_HOLE, tailAt);
-  else if (inode.kind === 'file') out.bytes.set(inode.content, tailAt);
+function write(out: ImageWriter, inodes: InodeTable, places: Places, inode: number): void {
+  const content = inodes.content[inode];
+  const size = inodes.size[inode];
+  const [blockCount, firstBlock] = [places.blockCount[inode], places.firstBlock[inode]];
+  let u = blockCount > 0 ? firstBlock : 0;
+  if (content === Content.external) u = MAX_CHUNK_FORMAT;
+  if (content === Content.device) u = size;
+  let sizeBytes = content === Content.device ? 0 : size;
+  if (content === Content.directory) sizeBytes = blockCount * BLOCK_BYTES + places.tailBytes[inode];
+  const fields = { layout: layoutOf(inodes, places, inode), sizeBytes, u, ino: places.offset[inode] / SLOT_BYTES };
+  const tailAt = out.inode(inode, fields, 0);
+  if (content === Content.directory) out.directory(inode, tailAt);
+  else if (content === Content.external) {
+    if (places.tailBytes[inode] > 0) out.u32(CHUNK_HOLE, tailAt);
+  } else if (hasContent(content)) out.content(inodes.at[inode], size, tailAt);
 }

@@ -2,6 +2,9 @@
 
 import { LimitError } from '../../errors.ts';
 import type { ByteString } from '../byte-string.ts';
+import { FS_VERITY_ALGORITHM_NUMBER } from '../fs-verity.ts';
+import { digestBytes } from '../ids.ts';
+import type { InodeTable } from './inode-table.ts';
 import {
   BLOCK_BYTES,
   BLOCK_SIZE_BITS,
@@ -22,11 +25,14 @@ import {
   XATTR_HEADER_BYTES,
 } from './layout.ts';
 import { MAX_IMAGE_BYTES } from './limits.ts';
-import { writeMetacopy } from './overlay.ts';
-import type { ErofsVersion, PlannedInode } from './plan.ts';
-import type { XattrPair } from './xattrs.ts';
+import { METACOPY_HEADER_BYTES, writeMetacopy } from './overlay.ts';
+import type { Places } from './places.ts';
+import type { ErofsVersion } from './plan.ts';
+import type { StoredXattrs } from './stored-xattrs.ts';
+import type { XattrName, XattrPair } from './xattrs.ts';
 
 const SLASH = 0x2f;
+const HEX_DIGITS = Uint8Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0));
 
 export interface SuperblockFields {
   version: ErofsVersion;
@@ -44,40 +50,53 @@ export interface InodeFields {
   /** First block, device number or chunk format. */
   u: number;
   ino: number;
-  mtimeNanoseconds: number;
 }
 
 /**
  * How a directory's entries are cut into groups: blocks, then possibly a tail behind the inode.
- * @returns blocks, and the bytes of the last group if it is to be a tail (0: none)
+ * @returns blocks; the bytes of the last group if it is to be a tail (0: none) go to `tailBytes`
  */
-export function directoryGroups(names: readonly ByteString[]): { blockCount: number; tailBytes: number } {
+export function placeDirectory(inodes: InodeTable, places: Places, inode: number): void {
+  const { at, more, nameBytes } = inodes;
   let blockCount = 0;
   let groupBytes = 0;
-  for (const name of names) {
-    const entryBytes = DIRENT_BYTES + name.length;
+  for (let entry = at[inode]; entry < at[inode] + more[inode]; entry++) {
+    const entryBytes = DIRENT_BYTES + nameBytes[entry];
     if (groupBytes + entryBytes > BLOCK_BYTES) {
       blockCount++;
       groupBytes = 0;
     }
     groupBytes += entryBytes;
   }
-  if (groupBytes > MAX_TAIL_BYTES) return { blockCount: blockCount + 1, tailBytes: 0 };
-  return { blockCount, tailBytes: groupBytes };
+  const isTail = groupBytes <= MAX_TAIL_BYTES;
+  places.blockCount[inode] = isTail ? blockCount : blockCount + 1;
+  places.tailBytes[inode] = isTail ? groupBytes : 0;
 }
 
 export class ImageWriter {
   readonly bytes: Uint8Array;
   readonly #view: DataView;
+  readonly #inodes: InodeTable;
+  readonly #places: Places;
+  readonly #xattrs: StoredXattrs;
+  /** What references of inodes count from to the shared xattrs, in 4-byte units. */
+  readonly #sharedTableUnits: number;
 
   /** @throws LimitError for an image larger than we accept */
-  constructor(lengthBytes: number) {
+  constructor(
+    lengthBytes: number,
+    content: { inodes: InodeTable; places: Places; xattrs: StoredXattrs; sharedTableUnits: number },
+  ) {
     if (lengthBytes > MAX_IMAGE_BYTES)
       throw new LimitError(`the image would have ${lengthBytes} bytes, ${MAX_IMAGE_BYTES} are allowed`, {
         format: 'EROFS',
       });
     this.bytes = new Uint8Array(lengthBytes);
     this.#view = new DataView(this.bytes.buffer);
+    this.#inodes = content.inodes;
+    this.#places = content.places;
+    this.#xattrs = content.xattrs;
+    this.#sharedTableUnits = content.sharedTableUnits;
   }
 
   header({
@@ -107,59 +126,44 @@ export class ImageWriter {
   }
 
   /** Header and xattr area. @returns where the tail goes */
-  inode(planned: PlannedInode, fields: InodeFields, sharedTableUnits: number): number {
+  inode(inode: number, { layout, sizeBytes, u, ino }: InodeFields, mtimeNanoseconds: number): number {
     const view = this.#view;
-    const at = planned.offset;
-    const { inode, mode, nlink, xattrBytes } = planned;
-    const isCompact = planned.headerBytes === COMPACT_BYTES;
-    view.setUint16(at, fields.layout * 2 + (isCompact ? 0 : 1), true);
+    const { mode, nlink, uid, gid, time, times } = this.#inodes;
+    const at = this.#places.offset[inode];
+    const xattrBytes = this.#places.xattrBytes[inode];
+    const isCompact = this.#places.isCompact[inode] === 1;
+    view.setUint16(at, layout * 2 + (isCompact ? 0 : 1), true);
     if (xattrBytes > 0) view.setUint16(at + 2, (xattrBytes - XATTR_HEADER_BYTES) / 4 + 1, true);
-    view.setUint16(at + 4, mode, true);
-    view.setUint32(at + 16, fields.u, true);
-    view.setUint32(at + 20, fields.ino, true);
+    view.setUint16(at + 4, mode[inode], true);
+    view.setUint32(at + 16, u, true);
+    view.setUint32(at + 20, ino, true);
     if (isCompact) {
-      view.setUint16(at + 6, nlink, true);
-      view.setUint32(at + 8, fields.sizeBytes, true);
-      view.setUint16(at + 24, inode.uid, true);
-      view.setUint16(at + 26, inode.gid, true);
+      view.setUint16(at + 6, nlink[inode], true);
+      view.setUint32(at + 8, sizeBytes, true);
+      view.setUint16(at + 24, uid[inode], true);
+      view.setUint16(at + 26, gid[inode], true);
     } else {
-      view.setUint32(at + 8, fields.sizeBytes % 2 ** 32, true);
-      view.setUint32(at + 12, Math.floor(fields.sizeBytes / 2 ** 32), true);
-      view.setUint32(at + 24, inode.uid, true);
-      view.setUint32(at + 28, inode.gid, true);
-      view.setBigInt64(at + 32, inode.mtimeSeconds, true);
-      view.setUint32(at + 40, fields.mtimeNanoseconds, true);
-      view.setUint32(at + 44, nlink, true);
+      view.setUint32(at + 8, sizeBytes % 2 ** 32, true);
+      view.setUint32(at + 12, Math.floor(sizeBytes / 2 ** 32), true);
+      view.setUint32(at + 24, uid[inode], true);
+      view.setUint32(at + 28, gid[inode], true);
+      view.setBigInt64(at + 32, times[time[inode]].mtimeSeconds, true);
+      view.setUint32(at + 40, mtimeNanoseconds, true);
+      view.setUint32(at + 44, nlink[inode], true);
     }
     const xattrsAt = at + (isCompact ? COMPACT_BYTES : EXTENDED_BYTES);
-    if (xattrBytes > 0) this.#xattrs(planned, xattrsAt, sharedTableUnits);
+    if (xattrBytes > 0) this.#xattrs.write(this, inode, xattrsAt, xattrBytes, this.#sharedTableUnits);
     return xattrsAt + xattrBytes;
   }
 
-  /** @param sharedTableUnits what references count from to the shared table, in 4-byte units */
-  #xattrs({ xattrs, sharedCount }: PlannedInode, at: number, sharedTableUnits: number): void {
-    let names = 0;
-    let references = 0;
-    let entryAt = at + XATTR_HEADER_BYTES + 4 * sharedCount;
-    for (const pair of xattrs) {
-      names |= pair.name.filterBit;
-      if (pair.tableOffset >= 0 && references < sharedCount) {
-        this.#view.setUint32(at + XATTR_HEADER_BYTES + 4 * references++, sharedTableUnits + pair.tableOffset / 4, true);
-      } else {
-        this.xattrEntry(pair, entryAt);
-        entryAt += pair.entryBytes;
-      }
-    }
-    this.#view.setUint32(at, ~names >>> 0, true);
+  /** Before its references and entries. @param filter bits of all names */
+  xattrHeader(at: number, filter: number, sharedCount: number): void {
+    this.#view.setUint32(at, ~filter >>> 0, true);
     this.#view.setUint8(at + 4, sharedCount);
   }
 
   xattrEntry({ name, text, valueBytes }: XattrPair, at: number): void {
-    this.#view.setUint8(at, name.suffix.length);
-    this.#view.setUint8(at + 1, name.prefixIndex);
-    this.#view.setUint16(at + 2, valueBytes, true);
-    this.text(name.suffix, at + XATTR_ENTRY_BYTES);
-    const valueAt = at + XATTR_ENTRY_BYTES + name.suffix.length;
+    const valueAt = this.xattrEntryHead(name, valueBytes, at);
     if (valueBytes === 0) return;
     if (name.form === 'digest') {
       writeMetacopy(text, this.bytes, valueAt);
@@ -171,29 +175,65 @@ export class ImageWriter {
     }
   }
 
+  /** Everything but the value. @returns where that goes */
+  xattrEntryHead({ suffix, prefixIndex }: XattrName, valueBytes: number, at: number): number {
+    this.#view.setUint8(at, suffix.length);
+    this.#view.setUint8(at + 1, prefixIndex);
+    this.#view.setUint16(at + 2, valueBytes, true);
+    this.text(suffix, at + XATTR_ENTRY_BYTES);
+    return at + XATTR_ENTRY_BYTES + suffix.length;
+  }
+
+  /** The metacopy value for the raw digest at `start` of `digests`. */
+  metacopy(digests: Uint8Array, start: number, length: number, at: number): void {
+    const { bytes } = this;
+    bytes[at + 1] = METACOPY_HEADER_BYTES + length;
+    bytes[at + 3] = FS_VERITY_ALGORITHM_NUMBER[length === digestBytes('sha256') ? 'sha256' : 'sha512']; // version and flags stay 0
+    for (let i = 0; i < length; i++) bytes[at + METACOPY_HEADER_BYTES + i] = digests[start + i];
+  }
+
+  hex(source: Uint8Array, start: number, length: number, at: number): void {
+    const { bytes } = this;
+    for (let i = 0; i < length; i++) {
+      const byte = source[start + i];
+      bytes[at + 2 * i] = HEX_DIGITS[byte >>> 4];
+      bytes[at + 2 * i + 1] = HEX_DIGITS[byte & 0xf];
+    }
+  }
+
   /** All groups: the full ones into blocks, the last one behind the inode if the directory has a tail. */
-  directory({ names, children, blockCount, firstBlock }: PlannedInode, tailAt: number): void {
-    let first = 0;
-    for (let block = 0; block < blockCount || first < names.length; block++) {
+  directory(inode: number, tailAt: number): void {
+    const { at: firstEntry, more, nameBytes, child, mode } = this.#inodes;
+    const { offset, blockCount, firstBlock } = this.#places;
+    const end = firstEntry[inode] + more[inode];
+    let first = firstEntry[inode];
+    for (let block = 0; block < blockCount[inode] || first < end; block++) {
       let next = first;
       let headers = 0;
-      for (let bytes = 0; next < names.length; next++) {
-        bytes += DIRENT_BYTES + names[next].length;
+      for (let bytes = 0; next < end; next++) {
+        bytes += DIRENT_BYTES + nameBytes[next];
         if (bytes > BLOCK_BYTES) break;
         headers += DIRENT_BYTES;
       }
-      const at = block < blockCount ? (firstBlock + block) * BLOCK_BYTES : tailAt;
+      const at = block < blockCount[inode] ? (firstBlock[inode] + block) * BLOCK_BYTES : tailAt;
       let nameAt = at + headers;
-      for (let i = first; i < next; i++) {
-        const direntAt = at + (i - first) * DIRENT_BYTES;
-        this.#view.setUint32(direntAt, children[i].offset / SLOT_BYTES, true); // images are smaller than 2^32 slots
+      for (let entry = first; entry < next; entry++) {
+        const direntAt = at + (entry - first) * DIRENT_BYTES;
+        this.#view.setUint32(direntAt, offset[child[entry]] / SLOT_BYTES, true); // images are smaller than 2^32 slots
         this.#view.setUint16(direntAt + 8, nameAt - at, true);
-        this.#view.setUint8(direntAt + 10, DIRENT_TYPE_OF_FORMAT[children[i].mode >> 12]);
-        this.text(names[i], nameAt);
-        nameAt += names[i].length;
+        this.#view.setUint8(direntAt + 10, DIRENT_TYPE_OF_FORMAT[mode[child[entry]] >> 12]);
+        this.#inodes.copyName(entry, this.bytes, nameAt);
+        nameAt += nameBytes[entry];
       }
       first = next;
     }
+  }
+
+  /** `length` bytes of the table's. */
+  content(from: number, length: number, at: number): void {
+    const { bytes } = this.#inodes;
+    if (length > 256) this.bytes.set(bytes.subarray(from, from + length), at);
+    else for (let i = 0; i < length; i++) this.bytes[at + i] = bytes[from + i];
   }
 
   text(text: ByteString, at: number): void {

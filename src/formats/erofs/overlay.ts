@@ -45,7 +45,7 @@ export const STUB_NAMES: readonly ByteString[] = Array.from({ length: 256 }, (_,
   bytes(byte.toString(16).padStart(2, '0')),
 );
 
-const METACOPY_HEADER_BYTES = 4;
+export const METACOPY_HEADER_BYTES = 4;
 
 /** Bytes of the metacopy value for a digest in hex; empty without one. */
 export const metacopyBytes = (digest: string): number =>

@@ -3,7 +3,8 @@
 import type { Directory } from '../tree.ts';
 import { serializeFamilyA } from './family-a.ts';
 import { serializeFamilyB } from './family-b.ts';
-import { type ErofsOptions, isWhiteout } from './plan.ts';
+import type { InodeTable } from './inode-table.ts';
+import { type ErofsOptions, type ErofsVersion, isWhiteout, planTree } from './plan.ts';
 
 export type { ErofsOptions, ErofsVersion } from './plan.ts';
 
@@ -11,9 +12,12 @@ export type { ErofsOptions, ErofsVersion } from './plan.ts';
  * The image of a tree: versions 0 and 1 as mkcomposefs writes them, version 2 as composefs-rs does, byte for byte.
  * @throws FormatError or LimitError for what such an image cannot hold, naming the path in the tree
  */
-export function serializeErofs(root: Directory, options: ErofsOptions): Uint8Array {
-  return options.version === 2 ? serializeFamilyB(root, options) : serializeFamilyA(root, options);
-}
+export const serializeErofs = (root: Directory, options: ErofsOptions): Uint8Array =>
+  serializeInodes(planTree(root, options), options.version);
+
+/** The same of a tree in columns, which is used up. @throws LimitError */
+export const serializeInodes = (inodes: InodeTable, version: ErofsVersion): Uint8Array =>
+  version === 2 ? serializeFamilyB(inodes) : serializeFamilyA(inodes, version);
 
 /** The lowest of versions 0 and 1 that fits, as mkcomposefs and libostree choose: 1 for a tree with whiteouts. */
 export function chooseErofsVersion(root: Directory): 0 | 1 {

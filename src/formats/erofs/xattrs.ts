@@ -24,8 +24,8 @@ export interface XattrName {
 }
 
 /**
- * Nearly every file has two xattrs that no other has, its digest and its path. They stay the strings that the tree has
- * until they are written: `digest` is hex (or empty) that becomes a metacopy value, `path` gets a slash in front.
+ * What the text of a value stands for: `digest` is hex (or empty) that becomes a metacopy value, `path` gets a slash in front. Only
+ * those that several inodes share are ever made a text: nearly every file has a digest and a path of its own (stored-xattrs.ts).
  */
 export type XattrForm = 'bytes' | 'digest' | 'path';
 
@@ -74,8 +74,8 @@ export class XattrTable {
     return this.#names.has(full);
   }
 
-  /** Counts one more inode that has the pair. */
-  add(name: XattrName, text: ByteString): XattrPair {
+  /** The pair, so far of no inode. */
+  pair(name: XattrName, text: ByteString): XattrPair {
     let pair = name.pairs.get(text);
     if (pair === undefined) {
       const valueBytes = storedLength(name.form, text);
@@ -83,7 +83,6 @@ export class XattrTable {
       pair = { name, text, valueBytes, count: 0, entryBytes, tableOffset: -1 };
       name.pairs.set(text, pair);
     }
-    pair.count++;
     return pair;
   }
 
