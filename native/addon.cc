@@ -44,6 +44,7 @@ napi_value initialize(napi_env env, napi_value exports) {
     defineMountCalls(env, exports);
     defineMemoryCalls(env, exports);
     defineObjectSweep(env, exports);
+    defineObjectSizes(env, exports);
     return exports;
   });
 }

@@ -25,5 +25,6 @@ void defineFileCalls(napi_env env, napi_value exports);
 void defineMountCalls(napi_env env, napi_value exports);
 void defineMemoryCalls(napi_env env, napi_value exports);
 void defineObjectSweep(napi_env env, napi_value exports);
+void defineObjectSizes(napi_env env, napi_value exports);
 
 }  // namespace cfs

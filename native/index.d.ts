@@ -194,6 +194,12 @@ export interface NativeAddon {
   readonly ObjectSweep: typeof ObjectSweep;
 
   /**
+   * Sizes of objects in bytes, on all cores; -1: missing, or no regular file.
+   * @param ids raw digests, concatenated; not to be changed until the promise is settled
+   */
+  objectSizes(objectsPath: NativePath, algorithm: NativeAlgorithm, ids: Uint8Array): Promise<Float64Array>;
+
+  /**
    * fs-verity digest and ostree checksums of whole files, read once, on all cores, with bounded memory. Paths must be regular
    * files; a final symlink is not followed. One file's failure does not disturb the others.
    */

@@ -65,7 +65,7 @@ export class CommitMap {
     this.#table.checkOrder(fail);
     this.#checkRefs(fail);
     this.commit = this.checksumAt(commitIndex);
-    if (this.#objectIndex(commitIndex) !== NO_OBJECT)
+    if (this.objectNumberAt(commitIndex) !== NO_OBJECT)
       fail('data ref', this.#refsStart + DATA_REF_BYTES * commitIndex, 'the commit has an external object');
   }
 
@@ -93,11 +93,18 @@ export class CommitMap {
     return this.#table.find(bytes, offset);
   }
 
+  /** Where in `content` the data starts, and its bytes. */
+  dataStartAt(index: number): number {
+    return this.#areaStart + DATA_ALIGNMENT * this.#view.getUint32(this.#refsStart + DATA_REF_BYTES * index, true);
+  }
+  dataBytesAt(index: number): number {
+    return this.#view.getUint32(this.#refsStart + DATA_REF_BYTES * index + 4, true);
+  }
+
   /** Metadata: the ostree object. Files: archive header with prefix, and the content where it is inlined. A view. */
   dataAt(index: number): Uint8Array {
-    const at = this.#refsStart + DATA_REF_BYTES * index;
-    const start = this.#areaStart + DATA_ALIGNMENT * this.#view.getUint32(at, true);
-    return this.content.subarray(start, start + this.#view.getUint32(at + 4, true));
+    const start = this.dataStartAt(index);
+    return this.content.subarray(start, start + this.dataBytesAt(index));
   }
 
   externalAt(index: number): ObjectId | undefined {
@@ -107,12 +114,13 @@ export class CommitMap {
 
   /** Raw digest of the object with the file's content, as a view; undefined when the data is all there is. */
   externalBytesAt(index: number): Uint8Array | undefined {
-    const object = this.#objectIndex(index);
+    const object = this.objectNumberAt(index);
     if (object === NO_OBJECT) return undefined;
     return this.objectRefs.subarray(object * this.#idBytes, (object + 1) * this.#idBytes);
   }
 
-  #objectIndex(index: number): number {
+  /** The number of that digest in `objectRefs`; NO_OBJECT when the data is all there is. */
+  objectNumberAt(index: number): number {
     return this.#view.getUint32(this.#refsStart + DATA_REF_BYTES * index + 8, true);
   }
 

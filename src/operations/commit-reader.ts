@@ -2,13 +2,14 @@
 
 import { DigestMismatchError, FormatError, MissingObjectError, NotFoundError, type Where } from '../errors.ts';
 import type { Hashing } from '../formats/codecs.ts';
-import { CommitMap } from '../formats/commit-map.ts';
+import { CommitMap, NO_OBJECT } from '../formats/commit-map.ts';
 import { MAX_COMMIT_STREAM_BYTES } from '../formats/commit-map-builder.ts';
-import { type Checksum, type ObjectId, toHex } from '../formats/ids.ts';
+import { CHECKSUM_BYTES, type Checksum, checksumFromBytes, idToBytes, type ObjectId, toHex } from '../formats/ids.ts';
 import { type Commit, parseCommit } from '../formats/ostree/commit.ts';
 import { type Dirmeta, parseDirmeta } from '../formats/ostree/dirmeta.ts';
-import { type Dirtree, parseDirtree } from '../formats/ostree/dirtree.ts';
-import { type FileHeader, parseArchiveHeader, serializeContentHeader } from '../formats/ostree/file-header.ts';
+import { type Dirtree, type DirtreeVisitor, parseDirtree, walkDirtree } from '../formats/ostree/dirtree.ts';
+import { type FileHeader, parseArchiveHeader } from '../formats/ostree/file-header.ts';
+import { MAX_FILE_BYTES } from '../formats/ostree/limits.ts';
 import {
   CONTENT_TYPE_OSTREE_COMMIT,
   CONTENT_TYPE_PARTIAL,
@@ -18,6 +19,7 @@ import {
 import { nodeHashing, nodeZstd } from '../native.ts';
 import { commitStreamName, partialStreamName } from '../store/ostree-refs.ts';
 import type { Repository } from '../store/repository.ts';
+import { archiveSizeBytes, HeaderCache } from './header-cache.ts';
 
 export interface StoredFile {
   header: FileHeader;
@@ -28,12 +30,22 @@ export interface StoredFile {
   object?: ObjectId;
 }
 
+/** A file object of a commit map; what it consists of lies in the map's bytes. */
+export interface FileEntry {
+  header: FileHeader;
+  /** For an external file a claim, as in `StoredFile`. */
+  sizeBytes: number;
+  /** Where in the map's bytes content begins that is kept in the stream. */
+  contentStart: number;
+}
+
 /** The objects of one commit map. Nothing that comes out of here was not hashed, save the content of external files. */
 export class CommitObjects {
   readonly map: CommitMap;
   readonly where: Where;
   readonly #hashing: Hashing;
   readonly #verified: Uint8Array; // one bit for each map entry
+  readonly #headers = new HeaderCache();
 
   constructor(map: CommitMap, where: Where, hashing: Hashing = nodeHashing) {
     this.map = map;
@@ -54,57 +66,100 @@ export class CommitObjects {
     return parseDirtree(this.metadataBytes(checksum, 'dirtree'), this.#at(checksum, 'dirtree'));
   }
 
+  /** The same by the number of the map entry, for many. @throws as parseDirtree */
+  walkDirtree(index: number, visitor: DirtreeVisitor): void {
+    walkDirtree(this.metadataAt(index, 'dirtree'), this.whereOf(index, 'dirtree'), visitor);
+  }
+
   dirmeta(checksum: Checksum): Dirmeta {
     return parseDirmeta(this.metadataBytes(checksum, 'dirmeta'), this.#at(checksum, 'dirmeta'));
   }
 
   file(checksum: Checksum): StoredFile {
-    const index = this.#find(checksum, 'file');
-    const where = this.#at(checksum, 'file');
-    const data = this.map.dataAt(index);
-    const { header, sizeBytes, headerBytes } = parseArchiveHeader(data, where);
+    const index = this.find(idToBytes(checksum), 0, 'file');
+    const { header, sizeBytes, contentStart } = this.fileAt(index);
     const object = this.map.externalAt(index);
-    if (object !== undefined) {
-      if (data.length !== headerBytes)
-        throw new FormatError(`${data.length - headerBytes} bytes follow the header of an external file`, where);
-      if (sizeBytes === 0) throw new FormatError('an empty file cannot be external', { ...where, field: 'size' });
-      return { header, sizeBytes, object };
+    if (object !== undefined) return { header, sizeBytes, object };
+    return { header, sizeBytes, inline: this.map.content.subarray(contentStart, contentStart + sizeBytes) };
+  }
+
+  /** The same by the number of the map entry, for many. */
+  fileAt(index: number): FileEntry {
+    const { map } = this;
+    const start = map.dataStartAt(index);
+    const dataBytes = map.dataBytesAt(index);
+    let known = this.#headers.find(map.content, start, dataBytes);
+    let sizeBytes = known === undefined ? 0 : archiveSizeBytes(map.content, start);
+    if (known === undefined || sizeBytes > MAX_FILE_BYTES) {
+      const parsed = parseArchiveHeader(map.dataAt(index), this.whereOf(index, 'file'));
+      known = this.#headers.keep(map.content, start, parsed);
+      sizeBytes = parsed.sizeBytes;
     }
-    const inline = data.subarray(headerBytes);
-    if (inline.length !== sizeBytes)
-      throw new FormatError(`header says ${sizeBytes} bytes, ${inline.length} are there`, { ...where, field: 'size' });
-    this.#prove(index, checksum, where, serializeContentHeader(header), inline);
-    return { header, sizeBytes, inline };
+    const { header, headerBytes } = known;
+    const file: FileEntry = { header, sizeBytes, contentStart: start + headerBytes };
+    const followingBytes = dataBytes - headerBytes;
+    if (map.objectNumberAt(index) !== NO_OBJECT) {
+      if (followingBytes !== 0)
+        throw new FormatError(
+          `${followingBytes} bytes follow the header of an external file`,
+          this.whereOf(index, 'file'),
+        );
+      if (file.sizeBytes === 0)
+        throw new FormatError('an empty file cannot be external', { ...this.whereOf(index, 'file'), field: 'size' });
+      return file;
+    }
+    if (followingBytes !== file.sizeBytes)
+      throw new FormatError(`header says ${file.sizeBytes} bytes, ${followingBytes} are there`, {
+        ...this.whereOf(index, 'file'),
+        field: 'size',
+      });
+    this.#prove(index, 'file', known.contentHeader, map.content.subarray(file.contentStart, start + dataBytes));
+    return file;
   }
 
   /** Bytes of a commit, dirtree or dirmeta: exactly what the checksum names. */
-  metadataBytes(checksum: Checksum, type: 'commit' | 'dirtree' | 'dirmeta'): Uint8Array {
-    const index = this.#find(checksum, type);
-    const where = this.#at(checksum, type);
-    if (this.map.externalBytesAt(index) !== undefined)
-      throw new FormatError('metadata is kept as an external object', where);
+  metadataBytes(checksum: Checksum, type: MetadataType): Uint8Array {
+    return this.metadataAt(this.find(idToBytes(checksum), 0, type), type);
+  }
+
+  /** The same by the number of the map entry. */
+  metadataAt(index: number, type: MetadataType): Uint8Array {
+    if (this.map.objectNumberAt(index) !== NO_OBJECT)
+      throw new FormatError('metadata is kept as an external object', this.whereOf(index, type));
     const bytes = this.map.dataAt(index);
-    this.#prove(index, checksum, where, bytes);
+    this.#prove(index, type, bytes);
     return bytes;
   }
 
-  #prove(index: number, checksum: Checksum, where: Where, ...parts: Uint8Array[]): void {
-    if ((this.#verified[index >> 3] & (1 << (index & 7))) !== 0) return;
-    const actual = toHex(this.#hashing.sha256(...parts));
-    if (actual !== checksum) throw new DigestMismatchError(checksum, actual, where);
-    this.#verified[index >> 3] |= 1 << (index & 7);
-  }
-
-  #find(checksum: Checksum, type: string): number {
-    const index = this.map.find(checksum);
-    if (index < 0) throw new MissingObjectError('is not in the commit stream', this.#at(checksum, type));
+  /** Number of the map entry of the checksum at `offset`. @throws MissingObjectError */
+  find(bytes: Uint8Array, offset: number, type: ObjectType): number {
+    const index = this.map.findBytes(bytes, offset);
+    if (index < 0)
+      throw new MissingObjectError('is not in the commit stream', this.#at(checksumFromBytes(bytes, offset), type));
     return index;
   }
 
-  #at(checksum: Checksum, type: string): Where {
+  whereOf(index: number, type: ObjectType): Where {
+    return this.#at(this.map.checksumAt(index), type);
+  }
+
+  #prove(index: number, type: ObjectType, ...parts: Uint8Array[]): void {
+    if ((this.#verified[index >> 3] & (1 << (index & 7))) !== 0) return;
+    const actual = this.#hashing.sha256(...parts);
+    const expected = this.map.checksumBytesAt(index);
+    for (let i = 0; i < CHECKSUM_BYTES; i++)
+      if (actual[i] !== expected[i])
+        throw new DigestMismatchError(toHex(expected), toHex(actual), this.whereOf(index, type));
+    this.#verified[index >> 3] |= 1 << (index & 7);
+  }
+
+  #at(checksum: Checksum, type: ObjectType): Where {
     return { ...this.where, object: `${checksum}.${type}` };
   }
 }
+
+type MetadataType = 'commit' | 'dirtree' | 'dirmeta';
+type ObjectType = MetadataType | 'file';
 
 export interface StoredCommit extends CommitObjects {
   readonly checksum: Checksum;

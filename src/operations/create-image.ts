@@ -1,8 +1,9 @@
 /** Builds the EROFS image of a stored commit or of a dumpfile, and keeps it alive from the commit's stream. */
 
-import { FormatError, MissingObjectError, UntrustedError, type Where } from '../errors.ts';
+import { FormatError, MissingObjectError, UntrustedError } from '../errors.ts';
+import { NO_OBJECT } from '../formats/commit-map.ts';
 import { ErofsImage } from '../formats/erofs/reader.ts';
-import { chooseErofsVersion, serializeErofs } from '../formats/erofs/writer.ts';
+import { chooseErofsVersion, serializeErofs, serializeInodes } from '../formats/erofs/writer.ts';
 import { type Algorithm, type Checksum, type ObjectId, objectIdFromBytes } from '../formats/ids.ts';
 import type { Directory } from '../formats/tree.ts';
 import { nodeHashing } from '../native.ts';
@@ -10,9 +11,9 @@ import { type Progress, silentProgress } from '../progress.ts';
 import { commitStreamName } from '../store/ostree-refs.ts';
 import { publish } from '../store/publish.ts';
 import type { Repository } from '../store/repository.ts';
+import { inodesOfCommit } from './commit-inodes.ts';
 import { openCommit, type StoredCommit } from './commit-reader.ts';
 import { imageRefName, storeWithNamedRefs } from './commit-stream.ts';
-import { treeOfCommit } from './commit-tree.ts';
 import { verifyComposefsDigest } from './composefs-digest.ts';
 import { contentDigests } from './content-digests.ts';
 import { requireHeapFor } from './tree-memory.ts';
@@ -62,10 +63,11 @@ export async function createImage(
   const { paths } = shape;
   progress.update({ phase: 'image', done: 0, total: paths });
   await checkObjectSizes(repo, commit, options.signal);
-  const root = treeOfCommit(commit);
   const digest = options.requireDigest ? await requireDigest(repo, commit, options.signal) : undefined;
-  const erofsVersion = chooseVersion(root, options.erofsVersion ?? repo.erofs.default);
-  const built = buildImage(root, erofsVersion, repo.algorithm);
+  const version = options.erofsVersion ?? repo.erofs.default;
+  const erofsVersion = version === 'auto' ? 0 : version; // commits have no whiteouts
+  const inodes = inodesOfCommit(commit, shape, { version: erofsVersion, algorithm: repo.algorithm });
+  const built = describeImage(serializeInodes(inodes, erofsVersion), erofsVersion, repo.algorithm, paths);
   progress.update({ phase: 'image', done: paths, total: paths });
   options.signal?.throwIfAborted();
   if (!options.dryRun) await publishImage(repo, commit, built, options.name);
@@ -111,13 +113,17 @@ export function chooseVersion(root: Directory, version: ErofsVersion | 'auto'): 
 
 function buildImage(root: Directory, erofsVersion: ErofsVersion, algorithm: Algorithm): Omit<BuiltImage, 'commit'> {
   const bytes = serializeErofs(root, { version: erofsVersion, algorithm });
-  return {
-    image: objectIdFromBytes(nodeHashing.fsVerity(algorithm, bytes)),
-    erofsVersion,
-    sizeBytes: bytes.length,
-    entries: countEntries(root),
-    bytes,
-  };
+  return describeImage(bytes, erofsVersion, algorithm, countEntries(root));
+}
+
+function describeImage(
+  bytes: Uint8Array,
+  erofsVersion: ErofsVersion,
+  algorithm: Algorithm,
+  entries: number,
+): Omit<BuiltImage, 'commit'> {
+  const image = objectIdFromBytes(nodeHashing.fsVerity(algorithm, bytes));
+  return { image, erofsVersion, sizeBytes: bytes.length, entries, bytes };
 }
 
 function countEntries(root: Directory): number {
@@ -154,20 +160,20 @@ async function checkObjectSizes(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const { map } = commit;
+  const sizes = await repo.objects.sizesOf(map.objectRefs);
+  signal?.throwIfAborted();
   for (let i = 0; i < map.count; i++) {
+    const number = map.objectNumberAt(i);
+    if (number === NO_OBJECT) continue;
+    const { sizeBytes } = commit.fileAt(i);
+    if (sizes[number] === sizeBytes) continue;
     const object = map.externalAt(i);
-    if (object === undefined) continue;
-    if ((i & 1023) === 0) signal?.throwIfAborted();
-    const checksum = map.checksumAt(i);
-    const where: Where = { ...commit.where, object: `${checksum}.file` };
-    const { sizeBytes } = commit.file(checksum);
-    const actual = repo.objects.sizeOfSync(object);
-    if (actual === undefined) throw new MissingObjectError(`its content, object ${object}, is missing`, where);
-    if (actual !== sizeBytes)
-      throw new FormatError(`header says ${sizeBytes} bytes, object ${object} has ${actual}`, {
-        ...where,
-        field: 'size',
-      });
+    const where = commit.whereOf(i, 'file');
+    if (sizes[number] < 0) throw new MissingObjectError(`its content, object ${object}, is missing`, where);
+    throw new FormatError(`header says ${sizeBytes} bytes, object ${object} has ${sizes[number]}`, {
+      ...where,
+      field: 'size',
+    });
   }
 }
 

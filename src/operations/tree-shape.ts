@@ -1,7 +1,7 @@
 /** Depth and path count of a commit's tree, without expanding shared directories: hostile commits are small and describe huge trees. */
 
 import { LimitError } from '../errors.ts';
-import type { Checksum } from '../formats/ids.ts';
+import { idToBytes } from '../formats/ids.ts';
 import { MAX_TREE_DEPTH, MAX_TREE_PATHS } from '../formats/ostree/limits.ts';
 import type { CommitObjects } from './commit-reader.ts';
 
@@ -19,36 +19,50 @@ export interface TreeShape {
  * @throws LimitError above MAX_TREE_DEPTH or MAX_TREE_PATHS
  */
 export function measureTree(objects: CommitObjects): TreeShape {
-  const known = new Map<Checksum, TreeShape>();
-  const { rootDirtree } = objects.commit();
+  const { map } = objects;
+  const known = new Map<number, TreeShape>(); // by map entry
+  const root = objects.find(idToBytes(objects.commit().rootDirtree), 0, 'dirtree');
   // A directory is visited twice: once to put its children above it on the stack, once to add them up.
-  const stack: Checksum[] = [rootDirtree];
+  const stack = [root];
   while (stack.length > 0) {
     const dirtree = stack[stack.length - 1];
     if (known.has(dirtree)) {
       stack.pop();
       continue;
     }
-    const { files, directories } = objects.dirtree(dirtree);
-    const missing = directories.filter((child) => !known.has(child.dirtree));
+    const { files, children } = countEntries(objects, dirtree);
+    const missing = children.filter((child) => !known.has(child));
     if (missing.length > 0) {
       // Checksums cannot form a cycle, so the stack is bounded by depth times width; the depth is what may be hostile.
-      for (const child of missing) stack.push(child.dirtree);
+      for (const child of missing) stack.push(child);
       continue;
     }
     stack.pop();
-    const shape = { paths: 1 + files.length, directories: 1, depth: 0 };
-    for (const child of directories) {
-      const below = known.get(child.dirtree) as TreeShape;
+    const shape = { paths: 1 + files, directories: 1, depth: 0 };
+    for (const child of children) {
+      const below = known.get(child) as TreeShape;
       shape.paths += below.paths;
       shape.directories += below.directories;
       shape.depth = Math.max(shape.depth, below.depth + 1);
     }
-    const where = { ...objects.where, object: `${dirtree}.dirtree` };
+    const where = { ...objects.where, object: `${map.checksumAt(dirtree)}.dirtree` };
     if (shape.depth > MAX_TREE_DEPTH)
       throw new LimitError(`directories are nested more than ${MAX_TREE_DEPTH} deep`, where);
     if (shape.paths > MAX_TREE_PATHS) throw new LimitError(`the tree has more than ${MAX_TREE_PATHS} paths`, where);
     known.set(dirtree, shape);
   }
-  return known.get(rootDirtree) as TreeShape;
+  return known.get(root) as TreeShape;
+}
+
+/** @returns how many files a directory has, and the map entries of its subdirectories */
+function countEntries(objects: CommitObjects, dirtree: number): { files: number; children: number[] } {
+  const { map } = objects;
+  const base = map.dataStartAt(dirtree);
+  const children: number[] = [];
+  let files = 0;
+  objects.walkDirtree(dirtree, {
+    file: () => void files++,
+    directory: (_start, _end, checksum) => void children.push(objects.find(map.content, base + checksum, 'dirtree')),
+  });
+  return { files, children };
 }

@@ -4,8 +4,15 @@ import { type Dirent, lstatSync } from 'node:fs';
 import { type FileHandle, lstat, readdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DigestMismatchError, explainWriteError, FormatError, MissingObjectError, type Where } from '../errors.ts';
-import { type Algorithm, isObjectId, type ObjectId, objectIdFromBytes, objectRelativePath } from '../formats/ids.ts';
-import { nodeHashing } from '../native.ts';
+import {
+  type Algorithm,
+  digestBytes,
+  isObjectId,
+  type ObjectId,
+  objectIdFromBytes,
+  objectRelativePath,
+} from '../formats/ids.ts';
+import { native, nodeHashing } from '../native.ts';
 import { explainReadError, openRegularFile, readWhole } from './regular-file.ts';
 import { TemporaryObject } from './temporary-object.ts';
 import { measureVerity } from './verity.ts';
@@ -37,6 +44,7 @@ export type ObjectVerdict =
   /** The repository is secure and the file has no fs-verity. */
   | { state: 'no-verity' };
 
+const NO_SIZE = -1;
 const FANOUT_NAME = /^[0-9a-f]{2}$/;
 
 export class ObjectStore {
@@ -76,6 +84,21 @@ export class ObjectStore {
   sizeOfSync(id: ObjectId): number | undefined {
     const stats = lstatSync(this.path(id), { throwIfNoEntry: false });
     return stats?.isFile() ? stats.size : undefined;
+  }
+
+  /**
+   * Sizes of very many objects; -1 as `sizeOf` says undefined.
+   * @param ids raw digests, concatenated
+   */
+  async sizesOf(ids: Uint8Array): Promise<Float64Array> {
+    const { algorithm } = this.#options;
+    const oneId = digestBytes(algorithm);
+    if (ids.length === 0) return new Float64Array(0);
+    if (native !== undefined) return native.objectSizes(this.root, algorithm, ids);
+    return Float64Array.from(
+      { length: ids.length / oneId },
+      (_, i) => this.sizeOfSync(objectIdFromBytes(ids.subarray(i * oneId, (i + 1) * oneId))) ?? NO_SIZE,
+    );
   }
 
   /**

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { DigestMismatchError, FormatError, LimitError, MissingObjectError } from '../../src/errors.ts';
 import { fsVerityDigest } from '../../src/formats/fs-verity.ts';
-import { type Algorithm, type ObjectId, objectIdFromBytes } from '../../src/formats/ids.ts';
+import { type Algorithm, idToBytes, type ObjectId, objectIdFromBytes } from '../../src/formats/ids.ts';
 import { initRepository } from '../../src/store/init.ts';
 import { openRepository, type Repository } from '../../src/store/repository.ts';
 import { runChecked } from '../support/run-command.ts';
@@ -85,6 +85,17 @@ test('what is missing is missing', () =>
     expect(await repo.objects.sizeOf(IDS.sha256)).toBeUndefined();
     expect(repo.objects.sizeOfSync(IDS.sha256)).toBeUndefined();
     await repo.objects.remove(IDS.sha256);
+  }));
+
+test('sizes of many at once: what is missing or no file has none', () =>
+  withRepository(async (repo) => {
+    const [large, small] = [await repo.objects.store(LARGE), await repo.objects.store(CONTENT)];
+    const directory = repo.objects.path('ab'.repeat(32) as ObjectId);
+    await mkdir(directory, { recursive: true });
+    const ids = [large.id, 'ff'.repeat(32), small.id, 'ab'.repeat(32), large.id].map((id) => idToBytes(id as ObjectId));
+    const sizes = [LARGE.length, -1, CONTENT.length, -1, LARGE.length];
+    expect([...(await repo.objects.sizesOf(Buffer.concat(ids)))]).toEqual(sizes);
+    expect([...(await repo.objects.sizesOf(new Uint8Array(0)))]).toEqual([]);
   }));
 
 describe('in place of an object', () => {

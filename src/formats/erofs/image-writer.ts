@@ -2,8 +2,7 @@
 
 import { LimitError } from '../../errors.ts';
 import type { ByteString } from '../byte-string.ts';
-import { FS_VERITY_ALGORITHM_NUMBER } from '../fs-verity.ts';
-import { digestBytes } from '../ids.ts';
+import { digestBytes, FS_VERITY_ALGORITHM_NUMBER } from '../ids.ts';
 import type { InodeTable } from './inode-table.ts';
 import {
   BLOCK_BYTES,

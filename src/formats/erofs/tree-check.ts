@@ -69,13 +69,14 @@ export function xattrsProblem(xattrs: readonly Xattr[], limitsTotal: boolean): T
 }
 
 /** What is wrong with an inode that is not a directory, its metadata aside; undefined: nothing. */
-export function leafProblem(inode: Leaf, { version, algorithm }: ErofsOptions): TreeProblem | undefined {
+export function leafProblem(inode: Leaf, options: ErofsOptions): TreeProblem | undefined {
+  const { version, algorithm } = options;
   if (inode.nlink !== undefined && !isU32(inode.nlink)) return notU32('nlink', inode.nlink);
   switch (inode.kind) {
     case 'file':
-      return atMost('content', inode.content.length, version === 2 ? MAX_INLINE_BYTES_V2 : MAX_INLINE_BYTES);
+      return contentProblem(inode.content.length, options);
     case 'symlink':
-      return targetProblem(inode.target, version === 2 ? MAX_TARGET_BYTES_V2 : MAX_TARGET_BYTES);
+      return targetProblem(inode.target, maxTargetBytes(options));
     case 'external':
       if (!(Number.isInteger(inode.sizeBytes) && inode.sizeBytes >= 0))
         return { field: 'size', problem: `${inode.sizeBytes} is not a size` };
@@ -93,6 +94,13 @@ export function leafProblem(inode: Leaf, { version, algorithm }: ErofsOptions): 
       return undefined;
   }
 }
+
+/** Of a file that is kept in the image. */
+export const contentProblem = (bytes: number, { version }: ErofsOptions): TreeProblem | undefined =>
+  atMost('content', bytes, version === 2 ? MAX_INLINE_BYTES_V2 : MAX_INLINE_BYTES);
+
+export const maxTargetBytes = ({ version }: ErofsOptions): number =>
+  version === 2 ? MAX_TARGET_BYTES_V2 : MAX_TARGET_BYTES;
 
 export function targetProblem(target: ByteString, maxBytes: number): TreeProblem | undefined {
   if (target === '') return { field: 'target', problem: 'is empty' };

@@ -22,11 +22,36 @@ export interface Dirtree {
   directories: DirtreeDirectory[];
 }
 
-/**
- * @throws FormatError unless the bytes are a dirtree in normal form whose names are non-empty UTF-8 without `/`, not `.` or `..`,
- *   sorted, and different from each other; LimitError above MAX_NAME_BYTES or MAX_METADATA_BYTES
- */
+/** @throws as walkDirtree */
 export function parseDirtree(bytes: Uint8Array, where: Where = {}): Dirtree {
+  const files: DirtreeFile[] = [];
+  const directories: DirtreeDirectory[] = [];
+  const nameAt = (start: number, end: number): ByteString => byteStringFromBytes(bytes.subarray(start, end));
+  walkDirtree(bytes, where, {
+    file(start, end, checksum) {
+      files.push({ name: nameAt(start, end), checksum: checksumFromBytes(bytes, checksum) });
+    },
+    directory(start, end, dirtree) {
+      const dirmeta = checksumFromBytes(bytes, dirtree + CHECKSUM_BYTES);
+      directories.push({ name: nameAt(start, end), dirtree: checksumFromBytes(bytes, dirtree), dirmeta });
+    },
+  });
+  return { files, directories };
+}
+
+/** Told where in the bytes things are: names without their NUL. */
+export interface DirtreeVisitor {
+  file(nameStart: number, nameEnd: number, checksum: number): void;
+  /** The dirmeta's checksum is right behind the dirtree's. */
+  directory(nameStart: number, nameEnd: number, dirtree: number): void;
+}
+
+/**
+ * All files, then all directories, both in byte order of their names; no JavaScript value for any of them.
+ * @throws FormatError unless the bytes are a dirtree in normal form whose names are non-empty UTF-8 without `/`, not `.` or `..`,
+ *   sorted, and different from each other; LimitError above MAX_NAME_BYTES or MAX_METADATA_BYTES. The visitor may have seen a part.
+ */
+export function walkDirtree(bytes: Uint8Array, where: Where, visitor: DirtreeVisitor): void {
   const at = { ...where, format: 'dirtree' };
   if (bytes.length > MAX_METADATA_BYTES) throw new LimitError(`larger than ${MAX_METADATA_BYTES} bytes`, at);
   if (bytes.length === 0) fail(at, 'files', 0, 'no bytes');
@@ -36,28 +61,34 @@ export function parseDirtree(bytes: Uint8Array, where: Where = {}): Dirtree {
   if (bodyEnd < 0 || filesEnd > bodyEnd) fail(at, 'files', Math.max(bodyEnd, 0), 'framing offset out of range');
   if (smallestOffsetWidth(bodyEnd, 1) !== width)
     fail(at, 'files', bodyEnd, 'framing offset is wider than it needs to be');
-  const files: DirtreeFile[] = [];
-  parseEntries(bytes, 0, filesEnd, 1, 'files', at, (name, checksums) => {
-    files.push({ name, checksum: checksumFromBytes(bytes, checksums) });
+  const fileNames: number[] = []; // start and end of each
+  walkEntries(bytes, 0, filesEnd, 1, 'files', at, (start, end, checksum) => {
+    fileNames.push(start, end);
+    visitor.file(start, end, checksum);
   });
-  const directories: DirtreeDirectory[] = [];
-  parseEntries(bytes, filesEnd, bodyEnd, 2, 'directories', at, (name, checksums) => {
-    const dirmeta = checksumFromBytes(bytes, checksums + CHECKSUM_BYTES);
-    directories.push({ name, dirtree: checksumFromBytes(bytes, checksums), dirmeta });
+  let next = 0; // both lists are sorted, so one walk along them finds a name that both have
+  walkEntries(bytes, filesEnd, bodyEnd, 2, 'directories', at, (start, end, checksums) => {
+    let order = -1;
+    while (next < fileNames.length) {
+      order = compareRanges(bytes, fileNames[next], fileNames[next + 1], start, end);
+      if (order >= 0) break;
+      next += 2;
+    }
+    if (next < fileNames.length && order === 0)
+      fail(at, 'directories', filesEnd, `${quoted(bytes, start, end)} is the name of a file too`);
+    visitor.directory(start, end, checksums);
   });
-  requireDistinct(files, directories, filesEnd, at);
-  return { files, directories };
 }
 
-/** One array of `(say)` or `(sayay)` at bytes[start, end); `add` is told where the checksums of an entry start. */
-function parseEntries(
+/** One array of `(say)` or `(sayay)` at bytes[start, end); `visit` is told where the checksums of an entry start. */
+function walkEntries(
   bytes: Uint8Array,
   start: number,
   end: number,
   checksums: 1 | 2,
   field: string,
   where: Where,
-  add: (name: ByteString, checksums: number) => void,
+  visit: (nameStart: number, nameEnd: number, checksums: number) => void,
 ): void {
   const size = end - start;
   if (size === 0) return;
@@ -77,7 +108,8 @@ function parseEntries(
     });
   const checksumsBytes = checksums * CHECKSUM_BYTES;
   let at = start;
-  let previous = '' as ByteString;
+  let previousStart = start;
+  let previousEnd = start; // no name yet: an empty one, which comes before all
   for (let entry = table; entry < end; entry += width) {
     const next = start + readOffset(bytes, entry, width);
     if (next <= at || next > table) fail(where, field, entry, 'framing offset out of range');
@@ -90,25 +122,28 @@ function parseEntries(
       fail(where, field, checksumsEnd, 'checksum of other than 32 bytes');
     if (smallestOffsetWidth(checksumsEnd - at, checksums) !== entryWidth)
       fail(where, field, checksumsEnd, 'framing offsets are wider than they need to be');
-    const name = parseName(bytes, at, checksumsStart, field, where);
-    if (name <= previous)
+    const nameEnd = checksumsStart - 1; // the NUL
+    checkName(bytes, at, nameEnd, field, where);
+    const order = compareRanges(bytes, previousStart, previousEnd, at, nameEnd);
+    if (order >= 0)
       fail(
         where,
         field,
         at,
-        `${JSON.stringify(byteStringToText(name))} ${name === previous ? 'is there twice' : 'is not in its sorted place'}`,
+        `${quoted(bytes, at, nameEnd)} ${order === 0 ? 'is there twice' : 'is not in its sorted place'}`,
       );
-    previous = name;
-    add(name, checksumsStart);
+    previousStart = at;
+    previousEnd = nameEnd;
+    visit(at, nameEnd, checksumsStart);
     at = next;
   }
 }
 
 const SLASH = 0x2f;
+const DOT = 0x2e;
 
-/** bytes[start, end) with the NUL of the string. */
-function parseName(bytes: Uint8Array, start: number, end: number, field: string, where: Where): ByteString {
-  const nul = end - 1;
+/** bytes[start, nul), with a NUL behind it. */
+function checkName(bytes: Uint8Array, start: number, nul: number, field: string, where: Where): void {
   if (bytes[nul] !== 0) fail(where, field, start, 'name without a NUL at its end');
   if (nul === start) fail(where, field, start, 'empty name');
   if (nul - start > MAX_NAME_BYTES)
@@ -118,19 +153,21 @@ function parseName(bytes: Uint8Array, start: number, end: number, field: string,
     if (bytes[i] === 0) fail(where, field, start, 'name with a NUL inside');
   }
   if (!isUtf8Range(bytes, start, nul)) fail(where, field, start, 'name that is not UTF-8');
-  const name = byteStringFromBytes(bytes.subarray(start, nul));
-  if (name === '.' || name === '..') fail(where, field, start, `name ${JSON.stringify(name)}`);
-  return name;
+  if (bytes[start] === DOT && (nul - start === 1 || (nul - start === 2 && bytes[start + 1] === DOT)))
+    fail(where, field, start, `name ${quoted(bytes, start, nul)}`);
 }
 
-/** Both lists are sorted, so one walk along them finds a name that both have. */
-function requireDistinct(files: DirtreeFile[], directories: DirtreeDirectory[], offset: number, where: Where): void {
-  let f = 0;
-  for (const { name } of directories) {
-    while (f < files.length && files[f].name < name) f++;
-    if (f < files.length && files[f].name === name)
-      fail(where, 'directories', offset, `${JSON.stringify(byteStringToText(name))} is the name of a file too`);
+const quoted = (bytes: Uint8Array, start: number, end: number): string =>
+  JSON.stringify(byteStringToText(byteStringFromBytes(bytes.subarray(start, end))));
+
+/** Byte order of two ranges, a proper prefix first: < 0, 0 or > 0. */
+function compareRanges(bytes: Uint8Array, aStart: number, aEnd: number, bStart: number, bEnd: number): number {
+  const common = Math.min(aEnd - aStart, bEnd - bStart);
+  for (let i = 0; i < common; i++) {
+    const difference = bytes[aStart + i] - bytes[bStart + i];
+    if (difference !== 0) return difference;
   }
+  return aEnd - aStart - (bEnd - bStart);
 }
 
 const byName = (a: { name: ByteString }, b: { name: ByteString }): number => compareByteStrings(a.name, b.name);

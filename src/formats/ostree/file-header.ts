@@ -36,6 +36,8 @@ export interface ArchiveHeader {
 export const HEADER_PREFIX_BYTES = 8;
 const SIZE_BYTES = 8;
 const NUMBERS_BYTES = 16; // uid, gid, mode, rdev
+/** Where a symlink's target begins in an archive header. */
+export const ARCHIVE_TARGET_AT = HEADER_PREFIX_BYTES + SIZE_BYTES + NUMBERS_BYTES;
 const CONTENT_TYPES = [FileType.file, FileType.symlink];
 
 export const isSymlink = ({ mode }: Pick<FileHeader, 'mode'>): boolean => (mode & TYPE_BITS) === FileType.symlink;
