@@ -1,6 +1,6 @@
 /** A report's wall-clock ratios as an SVG: one bar for each comparison, a mark where its target is. */
 
-import { formatTarget, formatValue } from './figures.ts';
+import { formatValue } from './figures.ts';
 import type { Report } from './report.ts';
 import type { Verdict } from './verdicts.ts';
 
@@ -33,8 +33,8 @@ export function drawChart({ fileSystem, operations }: Report): string {
 <rect width="100%" height="100%" fill="white"/>
 <text x="16" y="22" font-size="15" fill="${INK}">Wall-clock time of cfs-ostree divided by the other program's, ${escapeText(fileSystem)}</text>
 <text x="16" y="40" fill="${FAINT}">shorter is better; black marks are targets; green: met, orange: missed; the line is “as fast as the other”</text>
-${rows.join('\n')}
 ${line(xOf(1), TOP - 6, y, FAINT)}
+${rows.join('\n')}
 </svg>
 `;
 }
@@ -42,7 +42,7 @@ ${line(xOf(1), TOP - 6, y, FAINT)}
 function drawRow(name: string, verdict: Verdict, y: number): string {
   const middle = y + ROW_HEIGHT / 2 + 4;
   const bar = Math.max(1, xOf(verdict.value) - BARS_LEFT);
-  const words = `${formatValue(verdict.value, verdict.unit)}, target ${formatTarget(verdict)}`;
+  const words = `${formatValue(verdict.value, 'ratio')}, target ≤ ${formatValue(verdict.atMost, 'ratio')}`;
   return [
     `<text x="16" y="${middle}" fill="${INK}">${escapeText(name)}</text>`,
     `<text x="${BARS_LEFT - 8}" y="${middle}" fill="${INK}" text-anchor="end">${escapeText(shorten(verdict.against ?? ''))}</text>`,

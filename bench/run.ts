@@ -79,9 +79,12 @@ async function study(
 ): Promise<void> {
   const rounds = Math.min(args.rounds, MAX_GROWTH_ROUNDS);
   const growth = { ...report.growth, environment };
-  if (name === 'growth')
-    report.growth = { ...growth, rounds, figures: await measureGrowth({ stores, rounds, say }, args.sizes) };
-  else {
+  if (name === 'growth') {
+    const fresh = await measureGrowth({ stores, rounds, say }, args.sizes);
+    const kept = (growth.figures ?? []).filter(({ files }) => !args.sizes.includes(files));
+    report.growth = { ...growth, rounds, figures: [...kept, ...fresh].sort((a, b) => a.files - b.files) };
+  }
+  if (name === 'large-file') {
     const largeFile = await measureLargeFile({ stores, rounds: 1, say });
     if (largeFile !== undefined) report.growth = { ...growth, largeFile };
   }

@@ -54,7 +54,7 @@ export class Stores {
   withBase(program: ProgramName): Promise<string> {
     return this.keep(`${program} with base`, async () => {
       const path = await this.empty(program);
-      await this.#pull(program, path, [this.#fixture.base.ref]);
+      await this.#pull(program, path, this.#fixture.base.ref);
       return path;
     });
   }
@@ -68,7 +68,7 @@ export class Stores {
   async copyWithDroppedBase(program: ProgramName): Promise<string> {
     const template = this.keep(`${program} with base dropped`, async () => {
       const path = await this.copyWithBase(program);
-      await this.#pull(program, path, [this.#fixture.update.ref]);
+      await this.#pull(program, path, this.#fixture.update.ref);
       const { ref } = this.#fixture.base;
       if (program === 'cfs-ostree') await run(cfsOstree(path, 'untag', ref));
       else if (program === 'cfsctl') await run(cfsctl(path, 'ostree', 'untag', ref));
@@ -82,7 +82,9 @@ export class Stores {
   async copyWithHistory(): Promise<string> {
     const template = this.keep('history', async () => {
       const path = await this.copyWithBase('cfs-ostree');
-      await this.#pull('cfs-ostree', path, this.#fixture.history);
+      const { base, history } = this.#fixture;
+      const { url } = await this.#servers.near();
+      await run(cfsOstree(path, 'pull', url, ...history, '--base', base.ref));
       return path;
     });
     return this.copyOf(await template);
@@ -129,10 +131,10 @@ export class Stores {
     return path;
   }
 
-  async #pull(program: ProgramName, path: string, refs: readonly string[]): Promise<void> {
+  async #pull(program: ProgramName, path: string, ref: string): Promise<void> {
     const { url } = await this.#servers.near();
-    if (program === 'cfs-ostree') await run(cfsOstree(path, 'pull', url, ...refs));
-    else if (program === 'ostree') await run(ostree(path, 'pull', REMOTE, ...refs));
-    else for (const ref of refs) await run(cfsctl(path, 'ostree', 'pull', '--no-delta', url, ref));
+    if (program === 'cfs-ostree') await run(cfsOstree(path, 'pull', url, ref));
+    else if (program === 'ostree') await run(ostree(path, 'pull', REMOTE, ref));
+    else await run(cfsctl(path, 'ostree', 'pull', '--no-delta', url, ref));
   }
 }
