@@ -8,8 +8,9 @@ import type { OutputKind } from './command.ts';
 import { Interruption } from './interruption.ts';
 import { type Fields, jsonArray, jsonDocument, jsonLine, pickFields } from './json.ts';
 import { keepYoungGenerationSmall } from './memory.ts';
+import { openProgressDisplay } from './open-progress-display.ts';
 import { Output } from './output.ts';
-import { openProgressDisplay, type ProgressDisplay, type ProgressMode, type Terminal } from './progress-display.ts';
+import type { ProgressDisplay, ProgressMode, Terminal } from './progress-display.ts';
 import { type RepositoryChoice, repositoryPath } from './repository-path.ts';
 import { type ColorMode, type Painter, painter, wantsColor } from './terminal.ts';
 

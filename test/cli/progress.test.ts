@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { openProgressDisplay, type ProgressMode, type Terminal } from '../../src/cli/progress-display.ts';
+import { openProgressDisplay } from '../../src/cli/open-progress-display.ts';
+import type { ProgressMode, Terminal } from '../../src/cli/progress-display.ts';
 import { progressLine } from '../../src/cli/progress-line.ts';
 import { LINE_EVERY_MS } from '../../src/cli/progress-plain.ts';
 import { PaceMeter } from '../../src/cli/progress-rate.ts';
