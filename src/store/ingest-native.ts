@@ -18,6 +18,9 @@ const BATCH_OBJECTS = 32;
 /** A batch goes out early when it holds this much: large bodies should not wait for small ones. */
 const BATCH_BYTES = 1 << 20;
 
+/** For one thread: while these are being worked on, more can gather. */
+const ENOUGH_OBJECTS = 16;
+
 interface Waiting<Item> {
   item: Item;
   resolve(file: IngestedFile): void;
@@ -41,10 +44,10 @@ export class NativeIngest implements FileIngest {
   readonly #idBytes: number;
   readonly #link: LinkMode;
   readonly #where: Where;
-  readonly #archive = new Batcher<ArchiveItem>((items) => this.#sendArchive(items));
+  readonly #archive: Batcher<ArchiveItem>;
   /** A batch is read in one way: by repository mode, with or without extended attributes. */
   readonly #local = new Map<string, Batcher<LocalItem>>();
-  readonly #adopt = new Batcher<AdoptItem>((items) => this.#sendAdopt(items));
+  readonly #adopt: Batcher<AdoptItem>;
   #bytesWritten = 0;
 
   constructor(
@@ -54,6 +57,8 @@ export class NativeIngest implements FileIngest {
   ) {
     this.#objectsRoot = repo.objects.root;
     this.threads = threads;
+    this.#archive = new Batcher(threads, (items) => this.#sendArchive(items));
+    this.#adopt = new Batcher(threads, (items) => this.#sendAdopt(items));
     this.#idBytes = digestBytes(repo.algorithm);
     this.#link = link;
     this.#where = source === undefined ? {} : { file: source.url };
@@ -78,7 +83,7 @@ export class NativeIngest implements FileIngest {
     const way = `${mode} ${ignoreXattrs}`;
     let batcher = this.#local.get(way);
     if (batcher === undefined) {
-      batcher = new Batcher((items) => this.#sendLocal({ mode, ignoreXattrs }, items));
+      batcher = new Batcher(this.threads, (items) => this.#sendLocal({ mode, ignoreXattrs }, items));
       this.#local.set(way, batcher);
     }
     return batcher.add({ checksum, body }, 0);
@@ -205,8 +210,12 @@ class Batcher<Item> {
   #waiting: Waiting<Item>[] = [];
   #bytes = 0;
   #isFlushScheduled = false;
+  /** Items in calls that have not returned, and how many of them keep the threads busy. */
+  #sent = 0;
+  readonly #enough: number;
 
-  constructor(send: (items: Item[]) => Promise<Outcome[]>) {
+  constructor(threads: number, send: (items: Item[]) => Promise<Outcome[]>) {
+    this.#enough = threads * ENOUGH_OBJECTS;
     this.#send = send;
   }
 
@@ -219,13 +228,16 @@ class Batcher<Item> {
     });
   }
 
-  /** What is there at the end of this turn of the event loop goes out: waiting longer could wait for ever. */
+  /**
+   * What is there at the end of this turn of the event loop goes out, unless the threads have enough to do: then the end of that takes it
+   * along. Waiting for more items could be waiting for ever.
+   */
   #scheduleFlush(): void {
     if (this.#isFlushScheduled) return;
     this.#isFlushScheduled = true;
     setImmediate(() => {
       this.#isFlushScheduled = false;
-      if (this.#waiting.length > 0) void this.#flush();
+      if (this.#waiting.length > 0 && this.#sent < this.#enough) void this.#flush();
     });
   }
 
@@ -233,6 +245,7 @@ class Batcher<Item> {
     const batch = this.#waiting;
     this.#waiting = [];
     this.#bytes = 0;
+    this.#sent += batch.length;
     try {
       const outcomes = await this.#send(batch.map(({ item }) => item));
       for (let i = 0; i < batch.length; i++) {
@@ -243,6 +256,8 @@ class Batcher<Item> {
     } catch (error) {
       for (const { reject } of batch) reject(error);
     }
+    this.#sent -= batch.length;
+    if (this.#waiting.length > 0) this.#scheduleFlush();
   }
 }
 
