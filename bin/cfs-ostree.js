@@ -9,10 +9,6 @@ if (major < 22 || (major === 22 && minor < 19)) {
   process.stderr.write('cfs-ostree needs Node.js 22.19 or newer; this is ' + process.versions.node + '\n');
   process.exitCode = 2;
 } else {
-  import('../dist/cli/compile-cache.js')
-    .then((cache) => {
-      cache.enableCompileCache();
-      return import('../dist/cli/main.js');
-    })
-    .then((cli) => cli.main(process.argv.slice(2)));
+  // `require`: an `import()` of the bundle would be read twice.
+  process.getBuiltinModule('node:module').createRequire(import.meta.url)('../program/start.cjs');
 }

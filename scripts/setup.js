@@ -27,7 +27,6 @@ const nodePackage = inTree('node_modules/node/node_modules', `node-${process.pla
 export const treeNode = join(nodePackage, 'bin/node');
 
 const stampFile = inTree('node_modules/.cfs-ostree-setup.json');
-const packageTsc = 'node_modules/typescript/package.json';
 
 class SetUpError extends Error {}
 
@@ -42,7 +41,7 @@ export function setUp() {
   ensureLauncher();
 }
 
-/** Only the translation to `dist/` and the launcher: for tests that were started without this script. */
+/** Only `dist/`, `program/` and the launcher: for tests that were started without this script. */
 export function ensureProgramIsBuilt() {
   ensureBuild(readStamps());
   ensureLauncher();
@@ -126,29 +125,39 @@ function ensureAddon(stamps) {
   writeStamp(stamps, { addon: key, addonFailed: !isBuilt() });
 }
 
+/** `dist/`, the library, and `program/`, the command in a bundle. */
 function ensureBuild(stamps) {
   const sources = readdirSync(inTree('src'), { recursive: true })
     .filter((name) => name.endsWith('.ts'))
     .sort()
     .map((name) => inTree('src', name));
-  const configuration = ['tsconfig.json', 'tsconfig.build.json', packageTsc].map((name) => inTree(name));
+  const configuration = ['tsconfig.json', 'tsconfig.build.json', 'scripts/bundle.js', 'package-lock.json'].map((name) =>
+    inTree(name),
+  );
   const key = hashOf([...configuration, ...sources]);
-  if (stamps.dist === key && existsSync(inTree('dist/cli/main.js'))) return;
-  // Built beside and swapped in, so that a program that runs meanwhile never sees half a build.
-  const fresh = inTree(`.dist-${process.pid}`);
-  const old = inTree(`.dist-${process.pid}-old`);
-  try {
+  if (stamps.dist === key && existsSync(inTree('dist/index.js')) && existsSync(inTree('program/start.cjs'))) return;
+  step('TypeScript build', () => {
     // Types are checked by `npm run types`; set-up only translates.
-    step('TypeScript build', () => {
-      const tsc = inTree('node_modules/typescript/bin/tsc');
-      check(run(treeNode, [tsc, '-p', inTree('tsconfig.build.json'), '--noCheck', '--outDir', fresh]), 'tsc');
-    });
-    if (existsSync(inTree('dist'))) renameSync(inTree('dist'), old);
-    renameSync(fresh, inTree('dist'));
+    const tsc = inTree('node_modules/typescript/bin/tsc');
+    replaceDirectory('dist', (fresh) =>
+      check(run(treeNode, [tsc, '-p', inTree('tsconfig.build.json'), '--noCheck', '--outDir', fresh]), 'tsc'),
+    );
+    replaceDirectory('program', (fresh) => check(run(treeNode, [inTree('scripts/bundle.js'), fresh]), 'bundle.js'));
+  });
+  writeStamp(stamps, { dist: key });
+}
+
+/** Built beside and swapped in, so that a program that runs meanwhile never sees half a build. */
+function replaceDirectory(name, build) {
+  const fresh = inTree(`.${name}-${process.pid}`);
+  const old = inTree(`.${name}-${process.pid}-old`);
+  try {
+    build(fresh);
+    if (existsSync(inTree(name))) renameSync(inTree(name), old);
+    renameSync(fresh, inTree(name));
   } finally {
     for (const directory of [fresh, old]) rmSync(directory, { recursive: true, force: true });
   }
-  writeStamp(stamps, { dist: key });
 }
 
 /** `node_modules/.bin/cfs-ostree`: the program under the tree's own Node, from anywhere and through symbolic links. */

@@ -112,7 +112,7 @@ async function productFiles(to: string): Promise<VmFile[]> {
   const { dependencies } = JSON.parse(await readFile(join(TREE, 'package.json'), 'utf8'));
   const addons = (await readdir(join(TREE, 'native/build'))).filter((name) => name.endsWith('.node'));
   const paths = [
-    ...['package.json', 'bin', 'dist'],
+    ...['package.json', 'bin', 'program', 'dist'],
     ...addons.map((name) => `native/build/${name}`),
     ...Object.keys(dependencies).map((name) => `node_modules/${name}`),
   ];

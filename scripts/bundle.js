@@ -1,0 +1,86 @@
+// Bundles the command into a directory, for a quick start: each file that Node loads costs about half a millisecond, and so does
+// each `import` of one of Node's own modules, for it reads every property and with that loads more of Node.
+//
+//   node scripts/bundle.js DIRECTORY
+
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+const BUILTIN_IMPORT = /^import (\w+|\{[^}]*\}) from 'node:([\w/]+)';$/gm;
+
+/**
+ * `import { a as b } from 'node:x'` becomes a look into that module. A default import becomes one where it is used: commander has
+ * child processes for what we never ask of it.
+ */
+function takeBuiltinsDirectly(source) {
+  const defaults = [];
+  const rest = source.replace(BUILTIN_IMPORT, (_all, what, name) => {
+    const builtin = `process.getBuiltinModule('node:${name}')`;
+    if (what.startsWith('{'))
+      return `const ${what.replaceAll(/\btype \w+,?/g, '').replaceAll(' as ', ': ')} = ${builtin};`;
+    defaults.push({ use: new RegExp(`(?<![.\\w])${what}\\.`, 'g'), builtin });
+    return '';
+  });
+  return defaults.reduce((text, { use, builtin }) => text.replaceAll(use, `${builtin}.`), rest);
+}
+
+const builtins = {
+  name: "Node's own modules",
+  setup: ({ onLoad }) =>
+    onLoad({ filter: /\/(src|commander)\/.*\.[jt]s$/ }, ({ path }) => ({
+      contents: takeBuiltinsDirectly(readFileSync(path, 'utf8')),
+      loader: path.endsWith('.ts') ? 'ts' : 'js',
+    })),
+};
+
+/** From the start to the program: the compile cache must be on before that is loaded. */
+const theProgram = {
+  name: 'the program',
+  setup: ({ onResolve }) => onResolve({ filter: /^\.\/main\.ts$/ }, () => ({ path: './program.cjs', external: true })),
+};
+
+/** What the licences of the packages ask to be kept with their code. */
+function notices(inputs) {
+  const packages = new Set(inputs.flatMap((path) => path.match(/node_modules\/((?:@[^/]+\/)?[^/]+)/)?.[1] ?? []));
+  return [...packages].sort().map((name) => {
+    const directory = join(root, 'node_modules', name);
+    const { version } = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8'));
+    const file = readdirSync(directory).find((entry) => /^licen[cs]e/i.test(entry));
+    if (file === undefined) throw new Error(`${name} comes without a licence text`);
+    return `${name} ${version}\n\n${readFileSync(join(directory, file), 'utf8').trim()}\n`;
+  });
+}
+
+const [directory] = process.argv.slice(2);
+
+/** One file: what a command does not need is there, but neither compiled nor run. */
+const bundle = (entryPoint, outfile, plugins) =>
+  build({
+    absWorkingDir: root,
+    entryPoints: [entryPoint],
+    outfile: join(directory, outfile),
+    plugins,
+    bundle: true,
+    format: 'cjs',
+    platform: 'node',
+    target: 'node22.19',
+    external: ['fs-ext'], // undici is asked for at run time, by https alone
+    define: { 'import.meta.url': 'moduleUrl' },
+    banner: { js: "const moduleUrl = require('node:url').pathToFileURL(__filename).href;" },
+    supported: { 'dynamic-import': false }, // `require` where the source has `import()`: that goes to files, at half the cost
+    minifySyntax: true,
+    minifyWhitespace: true, // names stay, for the reports of bugs
+    legalComments: 'none', // they are in the notices
+    metafile: true,
+  });
+
+const results = await Promise.all([
+  bundle('src/cli/start.ts', 'start.cjs', [builtins, theProgram]),
+  bundle('src/cli/main.ts', 'program.cjs', [builtins]),
+]);
+const inputs = results.flatMap(({ metafile }) => Object.keys(metafile.inputs));
+writeFileSync(join(directory, 'THIRD-PARTY-NOTICES.txt'), notices(inputs).join('\n---\n\n'));
