@@ -45,6 +45,7 @@ napi_value initialize(napi_env env, napi_value exports) {
     defineMemoryCalls(env, exports);
     defineObjectSweep(env, exports);
     defineObjectSizes(env, exports);
+    defineCheckObjects(env, exports);
     return exports;
   });
 }

@@ -26,5 +26,6 @@ void defineMountCalls(napi_env env, napi_value exports);
 void defineMemoryCalls(napi_env env, napi_value exports);
 void defineObjectSweep(napi_env env, napi_value exports);
 void defineObjectSizes(napi_env env, napi_value exports);
+void defineCheckObjects(napi_env env, napi_value exports);
 
 }  // namespace cfs

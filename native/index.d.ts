@@ -167,6 +167,26 @@ export class ObjectSweep {
   sweep(first: number, count: number, options: { remove: boolean }): Promise<SweptObjects>;
 }
 
+/** What ostree says about n objects. */
+export interface ObjectProofs {
+  /** Content headers (8-byte prefix included), concatenated. */
+  headers: Uint8Array;
+  /** Where each header ends. */
+  headerEnds: Uint32Array;
+  /** n·32 bytes. */
+  checksums: Uint8Array;
+  /** Bytes of content. */
+  sizes: Float64Array;
+}
+
+/** Columns for n objects. */
+export interface CheckedObjects {
+  /** 0: anything is wrong, or could not be told; 1: all is right, and the file has no fs-verity; 2: the kernel agrees. */
+  states: Uint8Array;
+  /** Bytes of content, where the state is not 0. */
+  sizes: Float64Array;
+}
+
 export interface FileSystemFacts {
   /** `f_type`, e.g. 0xef53 for ext4, 0x01021994 for tmpfs. */
   magic: number;
@@ -192,6 +212,18 @@ export interface NativeAddon {
 
   readonly Ingest: typeof Ingest;
   readonly ObjectSweep: typeof ObjectSweep;
+
+  /**
+   * Reads objects and compares their fs-verity digests with their ids, on all cores; with `proofs` also their sizes, and the SHA-256 of
+   * header and content with the checksum of the ostree file that each is. Arrays are not to be changed until the promise is settled.
+   * @param ids raw digests, concatenated
+   */
+  checkObjects(
+    objectsPath: NativePath,
+    algorithm: NativeAlgorithm,
+    ids: Uint8Array,
+    proofs?: ObjectProofs,
+  ): Promise<CheckedObjects>;
 
   /**
    * Sizes of objects in bytes, on all cores; -1: missing, or no regular file.

@@ -1,41 +1,30 @@
 // Sizes of very many objects: one fstatat each, on all cores, below directories that are opened once.
 #include "addon.h"
 #include "columns.h"
+#include "fanouts.h"
 #include "js.h"
-#include "system.h"
 
 namespace cfs {
 
 namespace {
 
-constexpr size_t kFanouts = 256;
-constexpr char kHexDigits[] = "0123456789abcdef";
 /** Of an object that is missing, or no regular file. */
 constexpr double kNoSize = -1;
 
 class SizesJob : public Job {
  public:
   SizesJob(int root, Span ids, size_t idBytes) : Job(ids.size / idBytes), ids_(ids), idBytes_(idBytes), sizes_(ids.size / idBytes, kNoSize) {
-    for (size_t byte = 0; byte < kFanouts; byte++) {
-      const char name[] = {kHexDigits[byte >> 4], kHexDigits[byte & 15], '\0'};
-      fanouts_[byte].reset(::openat(root, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-      if (!fanouts_[byte].open() && errno != ENOENT && errno != ENOTDIR && errno != ELOOP) throw SystemProblem{errno, "open"};
-    }
+    if (const int error = fanouts_.openAll(root)) throw SystemProblem{error, "open"};
   }
 
   void run(Worker&, size_t begin, size_t end) override {
-    char name[2 * kMaxDigestBytes + 1];
     for (size_t i = begin; i < end; i++) {
       const uint8_t* id = ids_.data + i * idBytes_;
-      if (!fanouts_[id[0]].open()) continue;
-      char* to = name;
-      for (size_t k = 1; k < idBytes_; k++) {
-        *to++ = kHexDigits[id[k] >> 4];
-        *to++ = kHexDigits[id[k] & 15];
-      }
-      *to = '\0';
+      const int fanout = fanouts_.of(id);
+      if (fanout < 0) continue;
+      const ObjectName name(id, idBytes_);
       struct stat facts;
-      if (::fstatat(fanouts_[id[0]].get(), name, &facts, AT_SYMLINK_NOFOLLOW) == 0) {
+      if (::fstatat(fanout, name.text, &facts, AT_SYMLINK_NOFOLLOW) == 0) {
         if (S_ISREG(facts.st_mode)) sizes_[i] = static_cast<double>(facts.st_size);
       } else if (errno != ENOENT) {
         error_.store(errno, std::memory_order_relaxed);
@@ -55,7 +44,7 @@ class SizesJob : public Job {
  private:
   const Span ids_;
   const size_t idBytes_;
-  Fd fanouts_[kFanouts];
+  Fanouts fanouts_;
   std::vector<double> sizes_;
   std::atomic<int> error_{0};
 };

@@ -4,15 +4,12 @@
 
 #include "addon.h"
 #include "columns.h"
+#include "fanouts.h"
 #include "js.h"
-#include "system.h"
 
 namespace cfs {
 
 namespace {
-
-constexpr size_t kFanouts = 256;
-constexpr char kHexDigits[] = "0123456789abcdef";
 
 /** Ids of one algorithm, by their first 32 bytes: as good as all of them. */
 class IdSet {

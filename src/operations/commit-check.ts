@@ -5,15 +5,15 @@
 
 import { setImmediate } from 'node:timers/promises';
 import { CfsError, FormatError, MissingObjectError } from '../errors.ts';
-import { type Checksum, type ObjectId, toHex } from '../formats/ids.ts';
-import { serializeContentHeader } from '../formats/ostree/file-header.ts';
+import { NO_OBJECT } from '../formats/commit-map.ts';
+import { CHECKSUM_BYTES, checksumFromBytes, idToBytes, toHex } from '../formats/ids.ts';
 import { nodeHashing } from '../native.ts';
 import type { CommitObjects } from './commit-reader.ts';
 
 /** A file whose content is an object: its checksum is proved only together with that content. */
 export interface ExternalFile {
-  checksum: Checksum;
-  object: ObjectId;
+  /** Number of the map entry. */
+  index: number;
   /** What its header says, outside of any checksum; the object must have this size. */
   sizeBytes: number;
   /** What SHA-256 starts with, before the content. */
@@ -25,25 +25,29 @@ export interface CommitCheckOptions {
   closure: 'complete' | 'partial';
   /** Called for each thing wrong; the check goes on. Throwing ends it. */
   onProblem(error: CfsError): void;
-  /** Called once for each external file in the map. */
-  onExternalFile(file: ExternalFile): void;
+  /** Given each external file in the map once, many at a time. The check waits. */
+  onExternalFiles(files: ExternalFile[]): Promise<void>;
   signal?: AbortSignal;
 }
 
 /** Objects between two chances for timers and signals. */
-const OBJECTS_AT_ONCE = 2048;
+const OBJECTS_AT_ONCE = 1024;
+
+type ObjectType = 'commit' | 'dirtree' | 'dirmeta' | 'file';
 
 /** Hashes every byte of the map once. */
 export async function checkCommitObjects(objects: CommitObjects, options: CommitCheckOptions): Promise<void> {
   const check = new CommitCheck(objects, options);
   await check.reachable();
   await check.rest();
+  await check.finish();
 }
 
 class CommitCheck {
   readonly #objects: CommitObjects;
   readonly #options: CommitCheckOptions;
   readonly #seen: Uint8Array;
+  #external: ExternalFile[] = [];
   #sinceBreak = 0;
 
   constructor(objects: CommitObjects, options: CommitCheckOptions) {
@@ -55,21 +59,33 @@ class CommitCheck {
   /** From the commit down; each dirtree once, however often it is used. */
   async reachable(): Promise<void> {
     const { map } = this.#objects;
-    this.#see(map.commit, 'commit');
+    const pending: number[] = [];
+    this.#see(idToBytes(map.commit), 0, 'commit');
     const commit = this.#attempt(() => this.#objects.commit());
     if (commit === undefined) return;
-    this.#dirmeta(commit.rootDirmeta);
-    const pending: Checksum[] = [commit.rootDirtree];
+    this.#dirmeta(idToBytes(commit.rootDirmeta), 0);
+    this.#dirtree(idToBytes(commit.rootDirtree), 0, pending);
     for (let dirtree = pending.pop(); dirtree !== undefined; dirtree = pending.pop()) {
-      const checksum = dirtree;
-      if (!this.#see(checksum, 'dirtree')) continue;
+      const index = dirtree;
       await this.#breathe();
-      const tree = this.#attempt(() => this.#objects.dirtree(checksum));
-      if (tree === undefined) continue;
-      for (const file of tree.files) this.#file(file.checksum);
-      for (const directory of tree.directories) {
-        this.#dirmeta(directory.dirmeta);
-        pending.push(directory.dirtree);
+      const base = map.dataStartAt(index);
+      const files: number[] = [];
+      const directories: number[] = [];
+      const isSound = this.#attempt(() => {
+        this.#objects.walkDirtree(index, {
+          file: (_start, _end, checksum) => void files.push(base + checksum),
+          directory: (_start, _end, checksums) => void directories.push(base + checksums),
+        });
+        return true;
+      });
+      if (!isSound) continue;
+      for (const at of files) {
+        this.#file(at);
+        if (this.#sinceBreak >= OBJECTS_AT_ONCE) await this.#breathe();
+      }
+      for (const at of directories) {
+        this.#dirmeta(map.content, at + CHECKSUM_BYTES);
+        this.#dirtree(map.content, at, pending);
       }
     }
   }
@@ -81,49 +97,65 @@ class CommitCheck {
       if (this.#seen[index] !== 0) continue;
       this.#sinceBreak++;
       await this.#breathe();
-      const checksum = map.checksumAt(index);
       const isMetadata =
-        map.externalBytesAt(index) === undefined && toHex(nodeHashing.sha256(map.dataAt(index))) === checksum;
-      if (!isMetadata) this.#file(checksum);
+        map.objectNumberAt(index) === NO_OBJECT &&
+        toHex(nodeHashing.sha256(map.dataAt(index))) === map.checksumAt(index);
+      if (isMetadata) continue;
+      this.#seen[index] = 1;
+      this.#fileAt(index);
     }
+  }
+
+  async finish(): Promise<void> {
+    if (this.#external.length > 0) await this.#options.onExternalFiles(this.#external.splice(0));
   }
 
   async #breathe(): Promise<void> {
     if (this.#sinceBreak < OBJECTS_AT_ONCE) return;
     this.#sinceBreak = 0;
-    await setImmediate();
+    if (this.#external.length >= OBJECTS_AT_ONCE) await this.finish();
+    else await setImmediate();
     this.#options.signal?.throwIfAborted();
   }
 
-  #dirmeta(checksum: Checksum): void {
-    if (this.#see(checksum, 'dirmeta')) this.#attempt(() => this.#objects.dirmeta(checksum));
+  #dirtree(bytes: Uint8Array, offset: number, pending: number[]): void {
+    const index = this.#see(bytes, offset, 'dirtree');
+    if (index !== undefined) pending.push(index);
   }
 
-  #file(checksum: Checksum): void {
-    if (!this.#see(checksum, 'file')) return;
-    const file = this.#attempt(() => this.#objects.file(checksum));
-    if (file?.object === undefined) return;
-    const { header, sizeBytes, object } = file;
-    this.#options.onExternalFile({ checksum, object, sizeBytes, contentHeader: serializeContentHeader(header) });
+  #dirmeta(bytes: Uint8Array, offset: number): void {
+    const index = this.#see(bytes, offset, 'dirmeta');
+    if (index !== undefined) this.#attempt(() => this.#objects.dirmeta(this.#objects.map.checksumAt(index)));
   }
 
-  /** @returns whether the object is there and was not looked at before */
-  #see(checksum: Checksum, type: 'commit' | 'dirtree' | 'dirmeta' | 'file'): boolean {
-    const index = this.#objects.map.find(checksum);
+  /** @param at of the checksum in the map's bytes */
+  #file(at: number): void {
+    const index = this.#see(this.#objects.map.content, at, 'file');
+    if (index !== undefined) this.#fileAt(index);
+  }
+
+  #fileAt(index: number): void {
+    const file = this.#attempt(() => this.#objects.fileAt(index));
+    if (file === undefined || this.#objects.map.objectNumberAt(index) === NO_OBJECT) return;
+    this.#external.push({ index, sizeBytes: file.sizeBytes, contentHeader: file.contentHeader });
+  }
+
+  /** @returns number of the map entry, if it is there and was not looked at before */
+  #see(bytes: Uint8Array, offset: number, type: ObjectType): number | undefined {
+    const index = this.#objects.map.findBytes(bytes, offset);
     if (index < 0) {
-      if (this.#options.closure === 'complete')
+      if (this.#options.closure === 'complete') {
+        const object = `${checksumFromBytes(bytes, offset)}.${type}`;
         this.#options.onProblem(
-          new MissingObjectError('is not in the commit stream', {
-            ...this.#objects.where,
-            object: `${checksum}.${type}`,
-          }),
+          new MissingObjectError('is not in the commit stream', { ...this.#objects.where, object }),
         );
-      return false;
+      }
+      return undefined;
     }
-    if (this.#seen[index] !== 0) return false;
+    if (this.#seen[index] !== 0) return undefined;
     this.#seen[index] = 1;
     this.#sinceBreak++;
-    return true;
+    return index;
   }
 
   #attempt<T>(use: () => T): T | undefined {
@@ -139,18 +171,20 @@ class CommitCheck {
 
 /** Compares what an external file's object turned out to be with what the map says. */
 export function externalFileProblem(
-  { checksum, object, sizeBytes }: ExternalFile,
+  objects: CommitObjects,
+  { index, sizeBytes }: ExternalFile,
   found: { sizeBytes: number | undefined; checksum?: Uint8Array },
-  where: CommitObjects['where'],
 ): CfsError | undefined {
-  const at = { ...where, object: `${checksum}.file` };
-  if (found.sizeBytes === undefined) return new MissingObjectError(`its content, object ${object}, is missing`, at);
+  const { map } = objects;
+  const where = objects.whereOf(index, 'file');
+  const object = map.externalAt(index);
+  if (found.sizeBytes === undefined) return new MissingObjectError(`its content, object ${object}, is missing`, where);
   if (found.sizeBytes !== sizeBytes)
     return new FormatError(`header says ${sizeBytes} bytes, object ${object} has ${found.sizeBytes}`, {
-      ...at,
+      ...where,
       field: 'size',
     });
-  if (found.checksum !== undefined && toHex(found.checksum) !== checksum)
-    return new FormatError(`header and object ${object} hash to ${toHex(found.checksum)}`, at);
+  if (found.checksum !== undefined && toHex(found.checksum) !== map.checksumAt(index))
+    return new FormatError(`header and object ${object} hash to ${toHex(found.checksum)}`, where);
   return undefined;
 }

@@ -35,6 +35,8 @@ export interface FileEntry {
   header: FileHeader;
   /** For an external file a claim, as in `StoredFile`. */
   sizeBytes: number;
+  /** What SHA-256 starts with, before the content. */
+  contentHeader: Uint8Array;
   /** Where in the map's bytes content begins that is kept in the stream. */
   contentStart: number;
 }
@@ -95,8 +97,8 @@ export class CommitObjects {
       known = this.#headers.keep(map.content, start, parsed);
       sizeBytes = parsed.sizeBytes;
     }
-    const { header, headerBytes } = known;
-    const file: FileEntry = { header, sizeBytes, contentStart: start + headerBytes };
+    const { header, headerBytes, contentHeader } = known;
+    const file: FileEntry = { header, sizeBytes, contentHeader, contentStart: start + headerBytes };
     const followingBytes = dataBytes - headerBytes;
     if (map.objectNumberAt(index) !== NO_OBJECT) {
       if (followingBytes !== 0)
@@ -113,7 +115,7 @@ export class CommitObjects {
         ...this.whereOf(index, 'file'),
         field: 'size',
       });
-    this.#prove(index, 'file', known.contentHeader, map.content.subarray(file.contentStart, start + dataBytes));
+    this.#prove(index, 'file', contentHeader, map.content.subarray(file.contentStart, start + dataBytes));
     return file;
   }
 

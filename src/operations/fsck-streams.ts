@@ -3,7 +3,7 @@
 import type { CfsError } from '../errors.ts';
 import { CommitMap } from '../formats/commit-map.ts';
 import { MAX_COMMIT_STREAM_BYTES } from '../formats/commit-map-builder.ts';
-import { CHECKSUM_BYTES, digestBytes, idToBytes, type ObjectId, objectIdFromBytes } from '../formats/ids.ts';
+import { digestBytes, type ObjectId, objectIdFromBytes } from '../formats/ids.ts';
 import { parseDetachedMetadata } from '../formats/ostree/detached-metadata.ts';
 import { MAX_METADATA_BYTES } from '../formats/ostree/limits.ts';
 import {
@@ -19,16 +19,14 @@ import { nodeZstd } from '../native.ts';
 import { DigestTable } from '../store/digest-table.ts';
 import { type CommitStreamName, parseStreamName } from '../store/ostree-refs.ts';
 import type { Repository } from '../store/repository.ts';
-import { checkCommitObjects, type ExternalFile, externalFileProblem } from './commit-check.ts';
+import { checkCommitObjects } from './commit-check.ts';
 import { CommitObjects } from './commit-reader.ts';
+import { ExternalFilesCheck } from './fsck-external-files.ts';
 import { type FindingKind, type Findings, objectSubject, problemText } from './fsck-findings.ts';
 import type { LinkedObjects } from './fsck-links.ts';
 import type { ObjectsCheck } from './fsck-objects.ts';
 import { type ObjectKind, peekObjectKind } from './object-kind.ts';
 
-/** External files hashed in one go. */
-const BATCH_FILES = 256;
-const PROVED = 1;
 /** Content type that each kind of name promises. */
 const TYPE_OF_NAME = {
   commit: CONTENT_TYPE_OSTREE_COMMIT,
@@ -183,35 +181,17 @@ export class StreamsCheck {
     }
     const objects = new CommitObjects(map, {});
     const onProblem = (error: CfsError): void => this.#report('stream-content-mismatch', subjects, error);
-    const files: ExternalFile[] = [];
-    await checkCommitObjects(objects, {
-      signal: this.#options.signal,
-      closure: stream.contentType === CONTENT_TYPE_OSTREE_COMMIT ? 'complete' : 'partial',
-      onProblem,
-      onExternalFile: (file) => {
-        if (this.#objects.exists(file.object) && !this.#isProved(file)) files.push(file);
-      },
-    });
-    for (let at = 0; at < files.length; at += BATCH_FILES)
-      for (const problem of await this.#checkFiles(files.slice(at, at + BATCH_FILES))) onProblem(problem);
-  }
-
-  /** Missing objects have findings already. */
-  async #checkFiles(files: ExternalFile[]): Promise<CfsError[]> {
-    const problems: CfsError[] = [];
-    const hashed = this.#options.contents ? await this.#objects.hashWithHeaders(files) : undefined;
-    files.forEach((file, i) => {
-      if (hashed?.[i].error !== undefined) return; // the object has a finding of its own
-      const sizeBytes = hashed?.[i].sizeBytes ?? this.#repo.objects.sizeOfSync(file.object);
-      const problem = externalFileProblem(file, { sizeBytes, checksum: hashed?.[i].checksums[0] }, {});
-      if (problem !== undefined) problems.push(problem);
-      else this.#proved.mark(PROVED, proofKey(file));
-    });
-    return problems;
-  }
-
-  #isProved(file: ExternalFile): boolean {
-    return this.#proved.flags(proofKey(file)) !== 0;
+    const files = new ExternalFilesCheck(this.#repo, this.#objects, objects, this.#proved, this.#options.contents);
+    try {
+      await checkCommitObjects(objects, {
+        signal: this.#options.signal,
+        closure: stream.contentType === CONTENT_TYPE_OSTREE_COMMIT ? 'complete' : 'partial',
+        onProblem,
+        onExternalFiles: (batch) => files.add(batch),
+      });
+    } finally {
+      for (const problem of await files.finish()) onProblem(problem);
+    }
   }
 
   #report(kind: FindingKind, subjects: string[], error: unknown): void {
@@ -227,12 +207,3 @@ const streamNameOf = (subject: string): CommitStreamName | undefined =>
 
 const readInline = (bytes: Uint8Array, stream: Splitstream, maxBytes: number): Promise<Uint8Array> =>
   readInlineContent(bytes, stream, { zstd: nodeZstd, maxBytes });
-
-/** What was proved together: half of the checksum, ten bytes of the object's digest, and the size. */
-function proofKey({ checksum, object, sizeBytes }: ExternalFile): Uint8Array {
-  const key = new Uint8Array(CHECKSUM_BYTES);
-  key.set(idToBytes(checksum).subarray(0, 14));
-  key.set(idToBytes(object).subarray(0, 10), 14);
-  new DataView(key.buffer).setFloat64(24, sizeBytes);
-  return key;
-}

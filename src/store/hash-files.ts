@@ -5,7 +5,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { getSystemErrorName } from 'node:util';
 import { FormatError, type Where } from '../errors.ts';
 import { type Algorithm, CHECKSUM_BYTES, digestBytes } from '../formats/ids.ts';
-import { native } from '../native.ts';
+import { type CheckedObjects, native, type ObjectProofs } from '../native.ts';
 import { openRegularFile } from './regular-file.ts';
 import { openVerityHasher } from './verity-hasher.ts';
 
@@ -66,6 +66,26 @@ export async function hashFiles(files: FileToHash[], algorithm: Algorithm): Prom
       checksums,
     };
   });
+}
+
+export type { ObjectProofs } from '../native.ts';
+
+/** `CheckedObjects.states`. */
+export const ObjectProof = { none: 0, intact: 1, intactWithVerity: 2 } as const;
+
+/**
+ * The quick way to know that very many objects are what they should be; without the addon it proves nothing.
+ * @param objectsPath absolute path of `objects/`
+ */
+export async function proveObjects(
+  objectsPath: string,
+  algorithm: Algorithm,
+  ids: Uint8Array,
+  proofs?: ObjectProofs,
+): Promise<CheckedObjects> {
+  const count = ids.length / digestBytes(algorithm);
+  if (native === undefined || count === 0) return { states: new Uint8Array(count), sizes: new Float64Array(count) };
+  return native.checkObjects(objectsPath, algorithm, ids, proofs);
 }
 
 function readError(errno: number, path: string): NodeJS.ErrnoException {

@@ -85,7 +85,7 @@ async function readCommit(input: Uint8Array): Promise<void> {
   const objects = new CommitObjects(buildMap(input), {});
   let problems = 0;
   const onProblem = (): void => void problems++;
-  await checkCommitObjects(objects, { closure: 'complete', onProblem, onExternalFile: () => {} });
+  await checkCommitObjects(objects, { closure: 'complete', onProblem, onExternalFiles: async () => {} });
   if (measureTree(objects).paths > MAX_PATHS) return;
   const root = treeOfCommit(objects);
   if (problems > 0) return;
