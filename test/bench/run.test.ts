@@ -17,7 +17,7 @@ test('an operation that is not there is refused, with those that are', async () 
   expect(stderr).toMatch(/no operation pull-sideways; there are pull-http, /);
 });
 
-describeWithPeers('a comparison', ['root', 'ostree', 'nginx', 'python3', 'cfsctl'], () => {
+describeWithPeers('a comparison', ['root', 'ostree', 'nginx', 'python3', 'cfsctl', 'g++'], () => {
   test('measures all that take part, leaves reports, and adds to those of before', async () => {
     await ensureBuilt();
     await using directory = await makeTemporaryDirectory('memory');
@@ -45,9 +45,10 @@ describeWithPeers('a comparison', ['root', 'ostree', 'nginx', 'python3', 'cfsctl
     expect(markdown).toContain('| `pull-http` | wall time : cfsctl | ');
     expect(await read('tmpfs.svg')).toMatch(/^<svg [\s\S]*pull-http[\s\S]*<\/svg>\n$/);
 
-    await runChecked(...bench('start-up', ...options, ...places));
+    await runChecked(...bench('pull-local-archive', ...options, ...places));
     const added = JSON.parse(await read('tmpfs.json')) as Report;
-    expect(Object.keys(added.operations)).toEqual(['pull-http', 'start-up']);
+    expect(Object.keys(added.operations)).toEqual(['pull-http', 'pull-local-archive']);
+    expect(added.operations['pull-local-archive'].contestants.at(-1)?.label).toBe('limit program');
     expect(added.operations['pull-http']).toEqual(operations['pull-http']);
     expect(await readdir(directory.join('work'))).toEqual([]);
   });
