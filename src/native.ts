@@ -8,6 +8,7 @@ import type { NativeAddon } from '../native/index.d.ts';
 import { FormatError, LimitError } from './errors.ts';
 import type { Hashing, ZstdCodec } from './formats/codecs.ts';
 import type { Algorithm } from './formats/ids.ts';
+import { joined, type OwnedBytes, release } from './formats/owned-bytes.ts';
 
 export type * from '../native/index.d.ts';
 
@@ -130,15 +131,19 @@ export const nodeHashing: Hashing = {
 };
 
 /** One frame as a streaming writer makes it: the library is not told the size, so neither is the frame. */
-function compressZstd(content: Uint8Array | readonly Uint8Array[]): Promise<Uint8Array> {
+function compressZstd(content: Uint8Array | readonly Uint8Array[]): Promise<OwnedBytes> {
   const { constants, createZstdCompress } = process.getBuiltinModule('node:zlib');
   return new Promise((resolve, reject) => {
     const params = { [constants.ZSTD_c_compressionLevel]: 3 };
     const encoder = createZstdCompress({ params, chunkSize: ZSTD_CHUNK_BYTES });
-    const chunks: Buffer[] = [];
+    const chunks: Buffer<ArrayBuffer>[] = []; // not pooled: they are too large for that
     encoder.on('error', reject);
-    encoder.on('data', (chunk: Buffer) => chunks.push(chunk));
-    encoder.on('end', () => resolve(plain(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks))));
+    encoder.on('data', (chunk: Buffer<ArrayBuffer>) => chunks.push(chunk));
+    encoder.on('end', () => {
+      resolve(joined(chunks));
+      // each once: several can be parts of one
+      for (const buffer of new Set(chunks.map((chunk) => chunk.buffer))) release({ buffer });
+    });
     // the end must come in a call of its own; and a write of nothing would make another frame than no write
     const pieces = (content instanceof Uint8Array ? [content] : content).filter(({ length }) => length > 0);
     const last = pieces.pop();

@@ -1,13 +1,15 @@
 /** What `formats` asks of its surroundings. Node passes fast ones (`src/native.ts`), browsers the portable ones. */
 
 import type { Algorithm } from './ids.ts';
+import type { OwnedBytes } from './owned-bytes.ts';
 
 export interface ZstdCodec {
   /**
    * One frame. Level 3; where the codec can stream, exactly as a streaming writer does (no content size in the frame).
    * @param content in one piece or in several; how it is cut makes no difference
+   * @returns bytes that are the caller's
    */
-  compress(content: Uint8Array | readonly Uint8Array[]): Promise<Uint8Array>;
+  compress(content: Uint8Array | readonly Uint8Array[]): Promise<OwnedBytes>;
   /**
    * All frames in `bytes`, skippable ones included.
    * @throws FormatError on damage, LimitError when the output would exceed `maxBytes`

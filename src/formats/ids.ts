@@ -58,6 +58,11 @@ function hexOfChunk(bytes: Uint8Array): string {
 /** @throws FormatError unless `text` is an even number of hex digits */
 export function fromHex(text: string, where: Where = {}): Uint8Array {
   if (text.length % 2 !== 0 || /[^0-9a-fA-F]/.test(text)) throw new FormatError('not hexadecimal', where);
+  return bytesOfDigits(text);
+}
+
+/** Nothing but hex digits, an even number of them. */
+function bytesOfDigits(text: string): Uint8Array {
   const bytes = new Uint8Array(text.length / 2);
   for (let i = 0; i < bytes.length; i++)
     bytes[i] = (digitValue(text.charCodeAt(2 * i)) << 4) | digitValue(text.charCodeAt(2 * i + 1));
@@ -71,6 +76,7 @@ export const checksumFromBytes = (bytes: Uint8Array, offset = 0): Checksum =>
   toHex(bytes.subarray(offset, offset + CHECKSUM_BYTES)) as Checksum;
 /** `bytes` is exactly one raw digest. */
 export const objectIdFromBytes = (bytes: Uint8Array): ObjectId => toHex(bytes) as ObjectId;
-export const idToBytes = (id: Checksum | ObjectId): Uint8Array => fromHex(id);
+/** What an id is made of was checked when it became one. */
+export const idToBytes = (id: Checksum | ObjectId): Uint8Array => bytesOfDigits(id);
 /** `xx/yyyy…`, relative to `objects/`. */
 export const objectRelativePath = (id: ObjectId): string => `${id.slice(0, 2)}/${id.slice(2)}`;

@@ -16,6 +16,7 @@ import {
   FS_VERITY_ALGORITHM_NUMBER,
 } from './ids.ts';
 import { NumberedDigests } from './numbered-digests.ts';
+import { release } from './owned-bytes.ts';
 
 /** What the index says of one ostree object: a claim, until the commit stream that it names has been asked. */
 export interface SideIndexEntry {
@@ -225,6 +226,13 @@ export class SideIndexBuilder {
     this.#records[at + 2] = sha256Digest === undefined ? NONE : this.#digests.add(sha256Digest);
     this.#sizes[index] = sizeBytes;
     return true;
+  }
+
+  /** The end of it: nothing can be asked any more, and the memory is free. */
+  release(): void {
+    for (const digests of [this.#checksums, this.#commits, this.#objects, this.#digests]) digests.release();
+    release(this.#records);
+    release(this.#sizes);
   }
 
   /** Bytes of the segment. */

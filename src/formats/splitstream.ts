@@ -7,7 +7,7 @@ import type { Where } from '../errors.ts';
 import { ByteReader } from './byte-reader.ts';
 import type { ZstdCodec } from './codecs.ts';
 import { type Algorithm, digestBytes, FS_VERITY_ALGORITHM_NUMBER, type ObjectId } from './ids.ts';
-import type { OwnedBytes } from './owned-bytes.ts';
+import { type OwnedBytes, release } from './owned-bytes.ts';
 import { decompressRange, requirePlausible, type SplitstreamChunk, serializeChunks } from './splitstream-content.ts';
 import { MAX_NAME_TABLE_BYTES, parseNameTable, serializeNameTable } from './splitstream-names.ts';
 
@@ -200,6 +200,7 @@ export async function serializeSplitstream(stream: SplitstreamContent, zstd: Zst
     out.set(bytes, end);
     end += bytes.length;
   }
+  release(content);
   view.setBigUint64(HEADER_BYTES + CONTENT_TYPE_AT, stream.contentType, true);
   view.setBigUint64(HEADER_BYTES + STREAM_SIZE_AT, BigInt(stream.streamSize), true);
   return out;

@@ -6,7 +6,7 @@
 import { LimitError, type Where } from '../errors.ts';
 import { ByteReader } from './byte-reader.ts';
 import type { ZstdCodec } from './codecs.ts';
-import { joined } from './owned-bytes.ts';
+import { joined, type OwnedBytes } from './owned-bytes.ts';
 import { Xxh64 } from './xxh64.ts';
 import { decodeBlock, newFrameState, ZSTD_MAX_BLOCK_BYTES } from './zstd-block.ts';
 import {
@@ -33,7 +33,7 @@ export const portableZstd: ZstdCodec = {
 };
 
 /** One frame of raw blocks. */
-export function storeZstd(bytes: Uint8Array): Uint8Array {
+export function storeZstd(bytes: Uint8Array): OwnedBytes {
   if (bytes.length === 0) return EMPTY_FRAME.slice();
   const blocks = Math.ceil(bytes.length / ZSTD_MAX_BLOCK_BYTES);
   const out = new Uint8Array(FRAME_HEADER.length + 3 * blocks + bytes.length);

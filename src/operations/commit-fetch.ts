@@ -103,6 +103,7 @@ export class CommitFetch {
       await fetch.run(commit);
       fetch.counts[partial === undefined ? 'fetched' : 'reused'].metadata++; // the commit itself
       if (dryRun) return { counts: fetch.counts, base };
+      await ingest?.[Symbol.asyncDispose](); // its threads and their buffers are not needed for the rest
       const built = await checkpoints.complete();
       if (alsoSha256 && partial !== undefined) await this.#addDigests(digests, wanted, partial, known);
       const digest = this.#verifyComplete(built, known, digests);

@@ -218,6 +218,7 @@ export class SideIndex {
 
   async #write(builder: SideIndexBuilder): Promise<OpenSegment> {
     const bytes = builder.build(nodeHashing.sha256);
+    builder.release();
     const segment = SideIndexSegment.parse(bytes, this.#algorithm, nodeHashing.sha256);
     const name = `${toHex(bytes.subarray(-32)).slice(0, 32)}.segment`;
     const temporary = join(this.#directory, temporaryName(TEMPORARY_PREFIX));
