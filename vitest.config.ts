@@ -6,7 +6,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/run-directory.ts'],
     // Tests start programs, servers and a virtual machine, and share the machine with other work.
-    testTimeout: 60_000,
+    testTimeout: 300_000,
     hookTimeout: 300_000,
     maxWorkers: availableParallelism(),
   },
