@@ -153,13 +153,24 @@ napi_value fsVerityWith(Call& call) {
   return makeBytes(call.env(), {digest, digestBytes(algorithm)});
 }
 
+napi_value sha256(Call& call) {
+  thread_local Sha sha(Algorithm::Sha256);
+  uint8_t digest[kSha256Bytes];
+  sha.start();
+  sha.update(call.bytes(0, "head"));
+  if (call.has(1)) sha.update(call.bytes(1, "tail"));
+  sha.finish(digest);
+  return makeBytes(call.env(), {digest, kSha256Bytes});
+}
+
 }  // namespace
 
 void defineHashFiles(napi_env env, napi_value exports) {
   const FunctionEntry functions[] = {{"hashFiles", entry<hashFiles>},
                                      {"fsVerityFile", entry<fsVerityFile>},
                                      {"fsVerity", entry<fsVerity>},
-                                     {"fsVerityWith", entry<fsVerityWith>}};
+                                     {"fsVerityWith", entry<fsVerityWith>},
+                                     {"sha256", entry<sha256>}};
   defineFunctions(env, exports, functions, std::size(functions));
 }
 

@@ -238,6 +238,8 @@ export interface NativeAddon {
   hashFiles(paths: NativePath[], options: HashFilesOptions): Promise<HashedFiles>;
   /** fs-verity digest of one open or named file, computed here (not asked of the kernel), from its first byte to its end. */
   fsVerityFile(file: FdOrPath, algorithm: NativeAlgorithm): Promise<Uint8Array>;
+  /** SHA-256 of bytes in memory, of `head` and `tail` as one. Synchronous. */
+  sha256(head: Uint8Array, tail?: Uint8Array): Uint8Array;
   /** fs-verity digest of bytes in memory. Synchronous. */
   fsVerity(algorithm: NativeAlgorithm, bytes: Uint8Array): Uint8Array;
   /** For tests: the same with a chosen engine. @throws Error when this machine does not have it */

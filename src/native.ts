@@ -115,15 +115,19 @@ function verityByCrypto(algorithm: Algorithm, bytes: Uint8Array): Uint8Array {
   return plain(createHash(algorithm).update(descriptor).digest());
 }
 
-/** node:crypto for SHA-256, the addon (else node:crypto) for fs-verity. */
+function sha256ByCrypto(parts: Uint8Array[]): Uint8Array {
+  const hash = process.getBuiltinModule('node:crypto').createHash('sha256');
+  for (const part of parts) hash.update(part);
+  return plain(hash.digest());
+}
+
+/** The addon, else node:crypto: to load that takes 8 ms. */
 export const nodeHashing: Hashing = {
   sha256(...parts) {
-    const crypto = process.getBuiltinModule('node:crypto');
-    const [only] = parts;
-    if (parts.length === 1 && only !== undefined) return plain(crypto.hash('sha256', only, 'buffer'));
-    const hash = crypto.createHash('sha256');
-    for (const part of parts) hash.update(part);
-    return plain(hash.digest());
+    const [head, tail, further] = parts;
+    return native === undefined || head === undefined || further !== undefined
+      ? sha256ByCrypto(parts)
+      : native.sha256(head, tail);
   },
   fsVerity(algorithm, bytes) {
     return native?.fsVerity(algorithm, bytes) ?? verityByCrypto(algorithm, bytes);

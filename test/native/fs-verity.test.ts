@@ -1,11 +1,13 @@
 /** fs-verity digests: the addon's engines against the portable code; whole files with their ostree checksums. */
 
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
 import { mkdir, symlink, truncate, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { type Algorithm, digestBytes, toHex } from '../../src/formats/ids.ts';
 import { serializeContentHeader } from '../../src/formats/ostree/file-header.ts';
+import { nodeHashing } from '../../src/native.ts';
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
 import { checksumOf, concat, makeContent, makeHeader, makeRandom, verityDigest } from './archive-object.ts';
 import { addon } from './ingest-rows.ts';
@@ -17,6 +19,19 @@ test('this machine uses the engine that its CPU has', () => {
   const flags = execFileSync('cat', ['/proc/cpuinfo'], { encoding: 'utf8' });
   const hasLanes = ['avx512f', 'avx512bw', 'avx512vl'].every((flag) => flags.includes(` ${flag} `));
   expect(addon.engines).toMatchObject({ sha512: hasLanes ? 'avx512' : 'evp', sha256: hasLanes ? 'avx512' : 'evp' });
+});
+
+test('SHA-256 of one or two pieces is that of node:crypto', () => {
+  for (const size of [0, 1, 55, 56, 63, 64, 65, 1000, 70_000]) {
+    const content = makeContent(size, size);
+    const expected = createHash('sha256').update(content).digest('hex');
+    expect(toHex(addon.sha256(content))).toBe(expected);
+    for (const cut of new Set([0, size >> 1, size]))
+      expect(toHex(nodeHashing.sha256(content.subarray(0, cut), content.subarray(cut)))).toBe(expected);
+  }
+  expect(toHex(nodeHashing.sha256(Buffer.from('a'), Buffer.from('b'), Buffer.from('c')))).toBe(
+    createHash('sha256').update('abc').digest('hex'),
+  );
 });
 
 describe.each(ALGORITHMS)('%s', (algorithm) => {

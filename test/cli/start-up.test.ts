@@ -1,0 +1,123 @@
+/** What starting costs, counted and not timed: files and modules of Node that are loaded, requests that are made. */
+
+import { readdir, stat, writeFile } from 'node:fs/promises';
+import { join, relative, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runCommand } from '../support/run-command.ts';
+import { type StaticServer, startStaticServer } from '../support/static-server.ts';
+import { makeTemporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.ts';
+import { vectorRepository } from '../support/vector-repositories.ts';
+import { cliEnvironment, ensureBuilt, PROGRAM, ROOT, runCliJson } from './run-cli.ts';
+
+const REF = 'nasty/x86_64/main';
+const BUNDLE = ['program/start.cjs', 'program/program.cjs'];
+const ADDON = 'native/build/cfs_ostree.node';
+/** Each of them takes milliseconds, and brings more along. */
+const COSTLY = ['child_process', 'crypto', 'http', 'https', 'http2', 'tls', 'util', 'worker_threads', 'zlib'];
+
+let directory: TemporaryDirectory;
+let server: StaticServer;
+let store: string[];
+let pull: string[];
+
+beforeAll(async () => {
+  directory = await makeTemporaryDirectory();
+  server = await startStaticServer(await vectorRepository('archive'));
+  store = ['--repo', directory.join('store')];
+  pull = ['pull', server.url, REF, ...store];
+  await runCliJson(['init', '--insecure', directory.join('store')]);
+  await runCliJson(pull);
+});
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+  await directory[Symbol.asyncDispose]();
+});
+
+interface Loaded {
+  /** Below the tree. */
+  files: string[];
+  /** Node's own modules that an empty program does not load. */
+  builtins: string[];
+}
+
+const REPORT = ['--require', resolve(import.meta.dirname, 'report-loaded.cjs')];
+const lastLine = (text: string): string => text.trimEnd().split('\n').at(-1) as string;
+
+async function loadedBy(args: string[]): Promise<Loaded> {
+  await ensureBuilt();
+  const run = async (program: string[]): Promise<Loaded> => {
+    const { exitCode, stderr } = await runCommand(process.execPath, [...REPORT, ...program], { env: cliEnvironment() });
+    expect([exitCode, stderr]).toEqual([0, expect.any(String)]);
+    return JSON.parse(lastLine(stderr)) as Loaded;
+  };
+  const empty = await run(['-e', '0']);
+  const { files, builtins } = await run([PROGRAM, ...args]);
+  return {
+    files: files.map((path) => relative(ROOT, path)),
+    builtins: builtins.filter((name) => !empty.builtins.includes(name)),
+  };
+}
+
+describe('little is loaded', () => {
+  test('by --version', async () => {
+    const { files, builtins } = await loadedBy(['--version']);
+    expect(files).toEqual(BUNDLE);
+    expect(builtins.filter((name) => COSTLY.includes(name))).toEqual([]);
+    expect(builtins.length).toBeLessThan(30);
+  });
+
+  test('by refs', async () => {
+    const { files, builtins } = await loadedBy(['refs', ...store]);
+    expect(files).toEqual([...BUNDLE, ADDON]);
+    expect(builtins.filter((name) => COSTLY.includes(name))).toEqual([]);
+    expect(builtins.length).toBeLessThan(58);
+  });
+
+  test('by a pull with nothing to do', async () => {
+    const { files, builtins } = await loadedBy(pull);
+    expect(files).toEqual([...BUNDLE, ADDON]);
+    // this commit has detached metadata: they are compared with those that are stored, compressed
+    expect(builtins.filter((name) => COSTLY.includes(name))).toEqual(['zlib']);
+    expect(builtins.length).toBeLessThan(60);
+  });
+});
+
+test('a pull with nothing to do asks for four small files', async () => {
+  server.requests.length = 0;
+  const { results } = await runCliJson<{ results: [{ commit: string; upToDate: boolean }] }>(pull);
+  const [{ commit, upToDate }] = results;
+  expect(upToDate).toBe(true);
+  const object = `/objects/${commit.slice(0, 2)}/${commit.slice(2)}`;
+  expect(server.requests.map(({ path }) => path).sort()).toEqual(
+    ['/config', `/refs/heads/${REF}`, `${object}.commit`, `${object}.commitmeta`].sort(),
+  );
+});
+
+describe('compiled code', () => {
+  const run = async (cache: string): Promise<void> => {
+    const env = cliEnvironment({ XDG_CACHE_HOME: cache, NODE_COMPILE_CACHE: undefined });
+    const { exitCode, stderr } = await runCommand(process.execPath, [PROGRAM, 'refs', ...store], { env });
+    expect([exitCode, stderr]).toEqual([0, '']);
+  };
+  const written = async (cache: string): Promise<Array<[string, number]>> => {
+    const names = await readdir(cache, { recursive: true });
+    const all = await Promise.all(names.map(async (name) => ({ name, stats: await stat(join(cache, name)) })));
+    return all.flatMap(({ name, stats }): Array<[string, number]> => (stats.isFile() ? [[name, stats.mtimeMs]] : []));
+  };
+
+  test("is kept in the user's own directory, and taken from there the next time", async () => {
+    const cache = directory.join('cache');
+    await run(cache);
+    const first = await written(cache);
+    expect(first.length).toBeGreaterThan(0);
+    expect(first.every(([name]) => name.startsWith('cfs-ostree/compiled/'))).toBe(true);
+    await run(cache);
+    expect(await written(cache)).toEqual(first);
+  });
+
+  test('is done without where nothing can be written', async () => {
+    const file = directory.join('no-directory');
+    await writeFile(file, '');
+    await run(file);
+  });
+});
