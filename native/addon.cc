@@ -37,6 +37,7 @@ napi_value initialize(napi_env env, napi_value exports) {
                    env, data.get(), [](napi_env, void* instance, void*) { delete static_cast<InstanceData*>(instance); }, nullptr));
     data.release();
     defineEngines(env, exports);
+    defineInflate(env, exports);
     defineIngest(env, exports);
     defineHashFiles(env, exports);
     defineVerityCalls(env, exports);

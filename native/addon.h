@@ -18,6 +18,7 @@ InstanceData& instanceData(napi_env env);
 /** Its workers are IngestWorkers. */
 WorkerPool& commonPool(napi_env env);
 
+void defineInflate(napi_env env, napi_value exports);
 void defineIngest(napi_env env, napi_value exports);
 void defineHashFiles(napi_env env, napi_value exports);
 void defineVerityCalls(napi_env env, napi_value exports);

@@ -244,6 +244,16 @@ export interface NativeAddon {
   fsVerity(algorithm: NativeAlgorithm, bytes: Uint8Array): Uint8Array;
   /** For tests: the same with a chosen engine. @throws Error when this machine does not have it */
   fsVerityWith(engine: 'avx512' | 'evp', algorithm: NativeAlgorithm, bytes: Uint8Array): Uint8Array;
+  /**
+   * For tests: inflates raw deflate of known size with a chosen engine.
+   * @param out one byte longer than the content; filled only when the result is `exact`
+   * @throws Error when this build does not have the engine
+   */
+  inflateWith(
+    engine: 'libdeflate' | 'zlib',
+    body: Uint8Array,
+    out: Uint8Array,
+  ): 'exact' | 'damaged' | 'truncated' | 'sizeDiffers' | 'trailingBytes';
 
   /** FS_IOC_ENABLE_VERITY, 4096-byte blocks, no salt; `fd` read-only, nobody may have the file open for writing.
    *  @throws EEXIST already on; ETXTBSY a writer; ENOTTY, EOPNOTSUPP no fs-verity here */

@@ -74,6 +74,10 @@ WholeResult WholeInflater::inflate(Span in, uint8_t* out, size_t size) {
     return WholeResult::Exact;
   // it does not say what is wrong: zlib does
 #endif
+  return inflateByZlib(in, out, size);
+}
+
+WholeResult WholeInflater::inflateByZlib(Span in, uint8_t* out, size_t size) {
   inflater_.start();
   size_t produced = 0;
   switch (inflater_.run(in, out, size + 1, produced, true)) {

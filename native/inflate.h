@@ -42,6 +42,8 @@ class WholeInflater {
   ~WholeInflater();
   /** @param out has room for size + 1 bytes: the extra one tells a longer stream */
   WholeResult inflate(Span in, uint8_t* out, size_t size);
+  /** The same by zlib alone: what libdeflate is compared with. */
+  WholeResult inflateByZlib(Span in, uint8_t* out, size_t size);
 
  private:
   Inflater inflater_;
