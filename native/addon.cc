@@ -40,6 +40,7 @@ napi_value initialize(napi_env env, napi_value exports) {
     defineInflate(env, exports);
     defineIngest(env, exports);
     defineHashFiles(env, exports);
+    defineOstreeExport(env, exports);
     defineVerityCalls(env, exports);
     defineFileCalls(env, exports);
     defineMountCalls(env, exports);

@@ -20,6 +20,7 @@ WorkerPool& commonPool(napi_env env);
 
 void defineInflate(napi_env env, napi_value exports);
 void defineIngest(napi_env env, napi_value exports);
+void defineOstreeExport(napi_env env, napi_value exports);
 void defineHashFiles(napi_env env, napi_value exports);
 void defineVerityCalls(napi_env env, napi_value exports);
 void defineFileCalls(napi_env env, napi_value exports);

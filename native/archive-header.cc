@@ -158,13 +158,17 @@ Verdict checkXattrArray(Span array) {
   });
 }
 
-Verdict sortXattrArray(Span array, OwnedBytes& sorted) {
-  std::vector<std::pair<std::string, std::string>> xattrs;
-  const Verdict verdict = walkXattrs(array, [&](Span name, Span value) {
-    xattrs.emplace_back(std::string(reinterpret_cast<const char*>(name.data), name.size - 1),
-                        std::string(reinterpret_cast<const char*>(value.data), value.size));
+Verdict listXattrs(Span array, Xattrs& list) {
+  return walkXattrs(array, [&](Span name, Span value) {
+    list.emplace_back(std::string(reinterpret_cast<const char*>(name.data), name.size - 1),
+                      std::string(reinterpret_cast<const char*>(value.data), value.size));
     return true;
   });
+}
+
+Verdict sortXattrArray(Span array, OwnedBytes& sorted) {
+  Xattrs xattrs;
+  const Verdict verdict = listXattrs(array, xattrs);
   if (verdict.refused()) return verdict;
   sorted = serializeXattrs(xattrs);
   return checkXattrArray({sorted.data(), sorted.size()});
@@ -214,7 +218,7 @@ Verdict serializeArchiveHeader(const FileHeader& header, OwnedBytes& bytes) {
 
 void serializeContentHeader(const FileHeader& header, OwnedBytes& bytes) { serializeHeader(header, false, bytes); }
 
-OwnedBytes serializeXattrs(std::vector<std::pair<std::string, std::string>>& xattrs) {
+OwnedBytes serializeXattrs(Xattrs& xattrs) {
   std::sort(xattrs.begin(), xattrs.end());
   OwnedBytes bytes;
   std::vector<uint64_t> ends;

@@ -51,6 +51,10 @@ Verdict checkXattrArray(Span xattrs);
 /** The same, but accepts any order, and writes them anew in ascending order. */
 Verdict sortXattrArray(Span xattrs, std::vector<uint8_t>& sorted);
 
+using Xattrs = std::vector<std::pair<std::string, std::string>>;
+/** Appends each name, without its NUL, and value. */
+Verdict listXattrs(Span xattrs, Xattrs& list);
+
 /** Splits prefix and variant of a whole object. @param headerBytes their length together */
 Verdict parsePrefix(Span object, size_t& headerBytes);
 /** The same of the first 8 bytes alone. */
@@ -63,7 +67,7 @@ Verdict serializeArchiveHeader(const FileHeader& header, OwnedBytes& bytes);
 void serializeContentHeader(const FileHeader& header, OwnedBytes& bytes);
 
 /** Sorts, and serializes as a(ayay). Names without NUL. */
-OwnedBytes serializeXattrs(std::vector<std::pair<std::string, std::string>>& xattrs);
+OwnedBytes serializeXattrs(Xattrs& xattrs);
 
 bool isUtf8(Span bytes);
 

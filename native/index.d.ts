@@ -120,6 +120,39 @@ export class Ingest {
   close(): Promise<void>;
 }
 
+/** Open directories, and how the ostree repository keeps files. */
+export interface StagingPlace {
+  /** `objects` of our repository. */
+  objectsFd: number;
+  stagingFd: number;
+  /** `objects` of the ostree repository. */
+  targetFd: number;
+  mode: Exclude<LocalMode, 'bare-split-xattrs'>;
+  algorithm: NativeAlgorithm;
+}
+
+/** n objects, column by column; not to be changed until the promise is settled. */
+export interface StagedNames {
+  /** 0 file with its content inline, 1 with an external object, 2 dirtree, 3 dirmeta, 4 commit. */
+  kinds: Uint8Array;
+  /** n·32 */
+  checksums: Uint8Array;
+}
+export interface StagedContents extends StagedNames {
+  /** n·H: of external objects. */
+  ids: Uint8Array;
+  /** What a commit stream keeps of each object, one after the other. */
+  data: Uint8Array;
+  /** Where each one ends in `data`: n little-endian numbers of four bytes. */
+  dataEnds: Uint8Array;
+}
+export interface StagedResults {
+  /** 0 not done, and nothing left behind; 1 written; 2 the ostree repository has it. */
+  results: Uint8Array;
+  /** Bytes of content, compressed in an archive. */
+  bytes: Float64Array;
+}
+
 export interface HashFilesOptions {
   algorithm: NativeAlgorithm;
   /** Per path the content headers (8-byte prefix included) under which the content is known; undefined or empty: none. */
@@ -236,6 +269,13 @@ export interface NativeAddon {
    * files; a final symlink is not followed. One file's failure does not disturb the others.
    */
   hashFiles(paths: NativePath[], options: HashFilesOptions): Promise<HashedFiles>;
+  /**
+   * Writes objects as `<checksum>.<type>` into the staging directory, as the mode keeps them. Every byte is hashed first, or, of large
+   * content, before the object counts as written. What cannot be done is left to the caller, who finds out why.
+   */
+  stageObjects(place: StagingPlace, objects: StagedContents): Promise<StagedResults>;
+  /** Moves staged objects to their places, in no order. An object that is there is left alone. `errno`: 0 or why not, for each. */
+  publishObjects(place: StagingPlace, objects: StagedNames): Promise<{ errno: Int32Array }>;
   /** fs-verity digest of one open or named file, computed here (not asked of the kernel), from its first byte to its end. */
   fsVerityFile(file: FdOrPath, algorithm: NativeAlgorithm): Promise<Uint8Array>;
   /** SHA-256 of bytes in memory, of `head` and `tail` as one. Synchronous. */

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "archive-header.h"
+#include "deflate.h"
 #include "fs-verity.h"
 #include "inflate.h"
 #include "object-directory.h"
@@ -74,6 +75,7 @@ class IngestWorker : public Worker {
   VerityBatch sha256Verity{sha256Blocks};
   VerityBatch sha512Verity{sha512Blocks};
   WholeInflater inflater;
+  Deflater deflater;
   OwnedBytes contentHeader;
   OwnedBytes input;
 

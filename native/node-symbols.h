@@ -43,6 +43,11 @@ int inflateInit2_(z_stream* stream, int windowBits, const char* version, int str
 int inflate(z_stream* stream, int flush);
 int inflateReset(z_stream* stream);
 int inflateEnd(z_stream* stream);
+int deflateInit2_(z_stream* stream, int level, int method, int windowBits, int memory, int strategy, const char* version,
+                  int streamBytes);
+int deflate(z_stream* stream, int flush);
+int deflateReset(z_stream* stream);
+int deflateEnd(z_stream* stream);
 
 // libuv
 const char* uv_err_name(int error);

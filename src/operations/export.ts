@@ -7,6 +7,7 @@ import type { Repository } from '../store/repository.ts';
 import { openCommit, type StoredCommit } from './commit-reader.ts';
 import { readDetachedMetadata } from './commit-stream.ts';
 import { forEachConcurrently } from './concurrently.ts';
+import { collectObjects, type ExportedObject } from './exported-object.ts';
 import type { ExportMode } from './ostree-file-stager.ts';
 import { OstreeWriter } from './ostree-writer.ts';
 import { findRef, resolveCommit } from './resolve-name.ts';
@@ -29,8 +30,11 @@ export interface ExportReport {
   bytesWritten: number;
 }
 
-/** Objects on their way at the same time: keeps the file system and zlib's threads busy. */
-const IN_FLIGHT = 16;
+/** Objects of a batch: enough for all threads, and little to wait for after an abort. */
+const BATCH_OBJECTS = 64;
+const BATCHES_IN_FLIGHT = 4;
+/** Of a batch, objects that are staged one by one at the same time: keeps the file system and zlib's threads busy. */
+const IN_FLIGHT = 4;
 
 /**
  * Writes each commit with everything below it, then all refs. Refs move only when everything is durable.
@@ -50,7 +54,7 @@ export async function exportCommits(
     resolved.push({ ref, commit });
     if ((await findRef(repo, ref)) !== undefined) named.push({ ref, commit });
   }
-  await using writer = await OstreeWriter.open(directory, options.mode, native);
+  await using writer = await OstreeWriter.open(repo, directory, options.mode, native);
   for (const { commit } of resolved) {
     const stored = await openCommit(repo, commit);
     measureTree(stored);
@@ -66,8 +70,6 @@ export async function exportCommits(
   return { refs: resolved, written: writer.written, present: writer.present, bytesWritten: writer.bytesWritten };
 }
 
-type Job = { type: 'dirtree' | 'dirmeta' | 'commit'; checksum: Checksum } | { type: 'file'; checksum: Checksum };
-
 async function exportCommit(
   repo: Repository,
   stored: StoredCommit,
@@ -75,38 +77,24 @@ async function exportCommit(
   signal: AbortSignal | undefined,
   progress: Progress,
 ): Promise<void> {
-  const jobs = collectObjects(stored);
+  const objects = collectObjects(stored);
+  const batches: ExportedObject[][] = [];
+  for (let start = 0; start < objects.length; start += BATCH_OBJECTS)
+    batches.push(objects.slice(start, start + BATCH_OBJECTS));
   let done = 0;
-  await forEachConcurrently(jobs, IN_FLIGHT, async ({ type, checksum }) => {
-    signal?.throwIfAborted();
-    if (type === 'file') await writer.stageFile(checksum, stored.file(checksum), (id) => repo.objects.path(id));
-    else await writer.stageMetadata(checksum, type, stored.metadataBytes(checksum, type));
-    progress.update({ phase: 'export', done: ++done, total: jobs.length, bytesDone: writer.bytesWritten });
-  });
-}
-
-/** Every object that the commit reaches, once; the commit itself last. */
-function collectObjects(stored: StoredCommit): Job[] {
-  const { rootDirtree, rootDirmeta } = stored.commit();
-  const seen = new Set<string>();
-  const jobs: Job[] = [];
-  const want = (type: Job['type'], checksum: Checksum): boolean => {
-    const key = `${type} ${checksum}`;
-    if (seen.has(key)) return false;
-    seen.add(key);
-    jobs.push({ type, checksum });
-    return true;
+  const tell = (count: number) => {
+    done += count;
+    progress.update({ phase: 'export', done, total: objects.length, bytesDone: writer.bytesWritten });
   };
-  want('dirmeta', rootDirmeta);
-  const pending = want('dirtree', rootDirtree) ? [rootDirtree] : [];
-  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-    const { files, directories } = stored.dirtree(next);
-    for (const { checksum } of files) want('file', checksum);
-    for (const { dirtree, dirmeta } of directories) {
-      want('dirmeta', dirmeta);
-      if (want('dirtree', dirtree)) pending.push(dirtree);
-    }
-  }
-  want('commit', stored.checksum);
-  return jobs;
+  await forEachConcurrently(batches, BATCHES_IN_FLIGHT, async (batch) => {
+    signal?.throwIfAborted();
+    const rest = await writer.stageBatch(stored, batch);
+    tell(batch.length - rest.length);
+    await forEachConcurrently(rest, IN_FLIGHT, async ({ type, checksum }) => {
+      signal?.throwIfAborted();
+      if (type === 'file') await writer.stageFile(checksum, stored.file(checksum), (id) => repo.objects.path(id));
+      else await writer.stageMetadata(checksum, type, stored.metadataBytes(checksum, type));
+      tell(1);
+    });
+  });
 }

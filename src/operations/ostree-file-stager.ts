@@ -32,7 +32,6 @@ import type { StoredFile } from './commit-reader.ts';
 export type ExportMode = Exclude<RepositoryMode, 'bare-split-xattrs'>;
 
 export interface FileStager {
-  suffix: 'file' | 'filez';
   /** Writes the object to a new path. @returns bytes written */
   stage(target: string, checksum: Checksum, file: StoredFile, objectPath: (id: ObjectId) => string): Promise<number>;
 }
@@ -50,11 +49,10 @@ export function openFileStager(mode: ExportMode, addon: NativeAddon | undefined)
     throw new AddonNeededError(
       `writing a ${mode} repository needs the native addon (doc/native.md); --mode archive does without`,
     );
-  return { suffix: 'file', stage: bareStager(mode, addon) };
+  return { stage: bareStager(mode, addon) };
 }
 
 const archiveStager: FileStager = {
-  suffix: 'filez',
   async stage(target, checksum, { header, sizeBytes, inline, object }, objectPath) {
     await using out = await open(target, 'wx', 0o644);
     const head = serializeArchiveHeader(header, sizeBytes);

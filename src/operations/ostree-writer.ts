@@ -3,50 +3,19 @@
  * directories, then refs (ostree-repo facts of libostree 2026.4). Content-addressed objects are never replaced.
  */
 
-import {
-  type FileHandle,
-  link,
-  lstat,
-  mkdtemp,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  unlink,
-  utimes,
-} from 'node:fs/promises';
+import { type FileHandle, link, lstat, mkdtemp, open, readdir, rename, rm, unlink, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { ConflictError, explainWriteError, FormatError, LockedError, RepositoryError } from '../errors.ts';
+import { ConflictError, explainWriteError, LockedError } from '../errors.ts';
 import type { Checksum, ObjectId } from '../formats/ids.ts';
 import { validateRefName } from '../formats/ostree/refs.ts';
-import { parseRepoConfig } from '../formats/ostree/repo-config.ts';
 import type { NativeAddon } from '../native.ts';
 import { makeDirectories } from '../store/directories.ts';
-import { temporaryName } from '../store/temporaries.ts';
-import type { StoredFile } from './commit-reader.ts';
+import type { Repository } from '../store/repository.ts';
+import type { StoredCommit, StoredFile } from './commit-reader.ts';
+import { type ExportedObject, stagedName } from './exported-object.ts';
+import { NativeStaging } from './native-staging.ts';
 import { type ExportMode, type FileStager, openFileStager } from './ostree-file-stager.ts';
-
-const MODE_IN_CONFIG: Record<ExportMode, string> = {
-  archive: 'archive-z2',
-  bare: 'bare',
-  'bare-user': 'bare-user',
-  'bare-user-only': 'bare-user-only',
-};
-/** The directory of objects comes last: it is what makes a directory a repository. */
-const INITIAL_DIRECTORIES = [
-  'tmp',
-  'tmp/cache',
-  'extensions',
-  'state',
-  'refs',
-  'refs/heads',
-  'refs/mirrors',
-  'refs/remotes',
-  'objects',
-];
-const METADATA_FILE_MODE = 0o644;
-const TEMPORARY_CONFIG_PREFIX = '.tmp-config-';
+import { METADATA_FILE_MODE, openOrCreateRepository, writeNew } from './ostree-repository.ts';
 
 export class OstreeWriter implements AsyncDisposable {
   written = 0;
@@ -55,37 +24,50 @@ export class OstreeWriter implements AsyncDisposable {
   hasSummary = false;
   readonly #path: string;
   readonly #staging: string;
+  readonly #mode: ExportMode;
   readonly #stager: FileStager;
+  /** The fast way. */
+  readonly #batches: NativeStaging | undefined;
   readonly #lock: FileHandle | undefined;
   readonly #native: NativeAddon | undefined;
-  /** Staged file names, `<checksum>.<suffix>`. */
-  readonly #staged = new Set<string>();
+  /** By name. */
+  readonly #staged = new Map<string, ExportedObject>();
   readonly #detached = new Set<Checksum>();
 
   private constructor(
     path: string,
     staging: string,
-    stager: FileStager,
+    mode: ExportMode,
+    batches: NativeStaging | undefined,
     addon: NativeAddon | undefined,
     lock: FileHandle | undefined,
   ) {
     this.#path = path;
     this.#staging = staging;
-    this.#stager = stager;
+    this.#mode = mode;
+    this.#stager = openFileStager(mode, addon);
+    this.#batches = batches;
     this.#native = addon;
     this.#lock = lock;
   }
 
   /** @throws RepositoryError when something else is there; ConflictError when the repository has another mode */
-  static async open(path: string, mode: ExportMode | undefined, addon: NativeAddon | undefined): Promise<OstreeWriter> {
+  static async open(
+    { objects, algorithm }: Repository,
+    path: string,
+    mode: ExportMode | undefined,
+    addon: NativeAddon | undefined,
+  ): Promise<OstreeWriter> {
     if (mode !== undefined) openFileStager(mode, addon); // refused before anything is made
     try {
-      const actual = await openOrCreate(path, mode);
-      const stager = openFileStager(actual, addon);
+      const actual = await openOrCreateRepository(path, mode);
+      openFileStager(actual, addon);
       const lock = await lockShared(path, addon);
       await makeDirectories(join(path, 'tmp'));
       const staging = await mkdtemp(join(path, 'tmp', 'cfs-ostree-export-'));
-      const writer = new OstreeWriter(path, staging, stager, addon, lock);
+      const directories = { objects: objects.root, staging, target: join(path, 'objects') };
+      const batches = addon && (await NativeStaging.open(addon, directories, actual, algorithm));
+      const writer = new OstreeWriter(path, staging, actual, batches, addon, lock);
       writer.hasSummary = await exists(join(path, 'summary'));
       return writer;
     } catch (error) {
@@ -93,8 +75,26 @@ export class OstreeWriter implements AsyncDisposable {
     }
   }
 
+  /** Objects of a stored commit. @returns those that have to be staged one by one: that works, or tells what is wrong */
+  async stageBatch(stored: StoredCommit, objects: ExportedObject[]): Promise<ExportedObject[]> {
+    if (this.#batches === undefined) return objects;
+    const fresh = objects.filter((object) => !this.#staged.has(stagedName(object, this.#mode)));
+    const results = await this.#batches.stage(stored, fresh);
+    return fresh.filter((object, i) => {
+      const result = results[i];
+      if (result === undefined) return true;
+      if (result === 'present') this.present++;
+      else {
+        this.#staged.set(stagedName(object, this.#mode), object);
+        this.bytesWritten += result;
+        this.written++;
+      }
+      return false;
+    });
+  }
+
   stageMetadata(checksum: Checksum, type: 'commit' | 'dirtree' | 'dirmeta', bytes: Uint8Array): Promise<void> {
-    return this.#stage(checksum, type, async (target) => {
+    return this.#stage({ type, checksum }, async (target) => {
       await writeNew(target, bytes);
       return bytes.length;
     });
@@ -102,9 +102,7 @@ export class OstreeWriter implements AsyncDisposable {
 
   /** Content is hashed with its header on the way. @throws DigestMismatchError; FormatError for what the mode cannot hold */
   stageFile(checksum: Checksum, file: StoredFile, objectPath: (id: ObjectId) => string): Promise<void> {
-    return this.#stage(checksum, this.#stager.suffix, (target) =>
-      this.#stager.stage(target, checksum, file, objectPath),
-    );
+    return this.#stage({ type: 'file', checksum }, (target) => this.#stager.stage(target, checksum, file, objectPath));
   }
 
   async stageDetachedMetadata(commit: Checksum, bytes: Uint8Array): Promise<void> {
@@ -122,13 +120,10 @@ export class OstreeWriter implements AsyncDisposable {
       for (const { ref } of refs) await this.#checkRef(ref);
       await this.#sync();
       const directories = new Set<string>();
-      const names = [...this.#staged].sort((a, b) => Number(a.endsWith('.commit')) - Number(b.endsWith('.commit')));
-      for (const name of names) {
-        const target = this.#objectPath(name);
-        await makeDirectories(dirname(target));
-        directories.add(dirname(target));
-        await linkNew(join(this.#staging, name), target);
-      }
+      for (const name of this.#staged.keys()) directories.add(dirname(this.#objectPath(name)));
+      const staged = [...this.#staged.values()];
+      await this.#publish(staged.filter(({ type }) => type !== 'commit'));
+      await this.#publish(staged.filter(({ type }) => type === 'commit'));
       for (const commit of this.#detached) {
         const target = this.#objectPath(`${commit}.commitmeta`);
         await makeDirectories(dirname(target));
@@ -149,18 +144,29 @@ export class OstreeWriter implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#batches?.[Symbol.asyncDispose]();
     await rm(this.#staging, { recursive: true, force: true }).catch(() => {});
     await this.#lock?.close();
   }
 
-  async #stage(checksum: Checksum, suffix: string, write: (target: string) => Promise<number>): Promise<void> {
-    const name = `${checksum}.${suffix}`;
+  async #publish(objects: ExportedObject[]): Promise<void> {
+    if (this.#batches !== undefined) return this.#batches.publish(objects);
+    for (const object of objects) {
+      const name = stagedName(object, this.#mode);
+      const target = this.#objectPath(name);
+      await makeDirectories(dirname(target));
+      await linkNew(join(this.#staging, name), target);
+    }
+  }
+
+  async #stage(object: ExportedObject, write: (target: string) => Promise<number>): Promise<void> {
+    const name = stagedName(object, this.#mode);
     if (this.#staged.has(name)) return;
     if (await exists(this.#objectPath(name))) {
       this.present++;
       return;
     }
-    this.#staged.add(name);
+    this.#staged.set(name, object);
     try {
       const bytes = await write(join(this.#staging, name));
       this.bytesWritten += bytes;
@@ -213,47 +219,6 @@ export class OstreeWriter implements AsyncDisposable {
   }
 }
 
-async function openOrCreate(path: string, mode: ExportMode | undefined): Promise<ExportMode> {
-  const config = await readFile(join(path, 'config')).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
-    throw error;
-  });
-  if (config !== undefined) {
-    const actual = parseRepoConfig(config, { file: join(path, 'config') }).mode;
-    if (mode !== undefined && mode !== actual)
-      throw new ConflictError(`is a repository of mode ${actual}, not ${mode}`, { file: path });
-    if (actual === 'bare-split-xattrs')
-      throw new RepositoryError('bare-split-xattrs repositories can only be read', { file: path });
-    for (const name of INITIAL_DIRECTORIES) await makeDirectories(join(path, name));
-    return actual;
-  }
-  await makeDirectories(path).catch((error: unknown) => {
-    if (error instanceof FormatError || (error as NodeJS.ErrnoException).code === 'ENOTDIR')
-      throw new RepositoryError('is no directory', { file: path });
-    throw error;
-  });
-  const entries = await readdir(path);
-  if (entries.some((name) => !name.startsWith(TEMPORARY_CONFIG_PREFIX)))
-    throw new RepositoryError('is neither empty nor an ostree repository; name a new directory', { file: path });
-  const chosen = mode ?? 'archive';
-  for (const leftover of entries) await unlink(join(path, leftover));
-  await writeConfig(path, `[core]\nrepo_version=1\nmode=${MODE_IN_CONFIG[chosen]}\n`);
-  for (const name of INITIAL_DIRECTORIES) await makeDirectories(join(path, name));
-  return chosen;
-}
-
-/** Whole or not at all: what is no repository and not empty would be refused from then on. */
-async function writeConfig(path: string, text: string): Promise<void> {
-  const temporary = join(path, temporaryName(TEMPORARY_CONFIG_PREFIX));
-  try {
-    await writeNew(temporary, new TextEncoder().encode(text));
-    await rename(temporary, join(path, 'config'));
-  } catch (error) {
-    await unlink(temporary).catch(() => {}); // the first error is the one to tell
-    throw error;
-  }
-}
-
 /** How often, and how many times, the lock of the repository is tried: libostree waits 300 s by default. */
 const LOCK_RETRY_MS = 500;
 const LOCK_TRIES = 600;
@@ -268,15 +233,6 @@ async function lockShared(path: string, addon: NativeAddon | undefined): Promise
   }
   await file.close();
   throw new LockedError('is locked by another process', { file: path });
-}
-
-async function writeNew(path: string, bytes: Uint8Array, flags: 'wx' | 'w' = 'wx'): Promise<void> {
-  const file = await open(path, flags, METADATA_FILE_MODE);
-  try {
-    await file.writeFile(bytes);
-  } finally {
-    await file.close();
-  }
 }
 
 /** Never replaces: an object that is there already has the same content. */

@@ -120,7 +120,7 @@ const WORKS: Work[] = [
     title: 'export',
     prepare: (cwd) => done(pulled('os/main', 'a'))(cwd),
     run: program('export', 'a', './exported'),
-    expected: ['link', 'rename', 'mkdir', 'fsync', 'syncfs'],
+    expected: ['renameat2', 'rename', 'mkdir', 'mkdirat', 'fsync', 'syncfs'],
   },
 ];
 
