@@ -40,11 +40,12 @@ def tree_bytes(pid):
 
 
 class Watcher(threading.Thread):
-    """Samples the memory of a process and its descendants, and ends it when its time is over."""
+    """Samples the memory of a process and its descendants. Ends it when its time is over, or nobody is left to hear of it."""
 
     def __init__(self, pid, timeout_seconds):
         super().__init__(daemon=True)
         self.pid = pid
+        self.caller = os.getppid()
         self.deadline = time.monotonic() + timeout_seconds if timeout_seconds > 0 else None
         self.peak_bytes = 0
         self.timed_out = False
@@ -53,9 +54,11 @@ class Watcher(threading.Thread):
     def run(self):
         while not self.ended.wait(SAMPLE_SECONDS):
             self.peak_bytes = max(self.peak_bytes, tree_bytes(self.pid))
-            if self.deadline is not None and time.monotonic() > self.deadline and not self.timed_out:
+            if self.deadline is not None and time.monotonic() > self.deadline:
                 self.timed_out = True
+            if self.timed_out or os.getppid() != self.caller:
                 os.kill(self.pid, signal.SIGKILL)
+                return
 
 
 def main():

@@ -1,7 +1,8 @@
 /** `npm run bench`: see USAGE. */
 
-import { rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { getPeer } from '../test/support/peers.ts';
 import { type BenchArguments, parseArguments, STUDIES, USAGE } from './arguments.ts';
@@ -31,9 +32,9 @@ async function main(): Promise<void> {
   const fixture = await ensureFixture(args.data, args.tree, say);
   await mkdir(args.work, { recursive: true });
   const work = await mkdtemp(join(args.work, 'cfs-ostree-bench-'));
-  removeWhenInterrupted(work);
   try {
     await using servers = new Servers(archiveOf(fixture));
+    cleanUpWhenInterrupted(work, servers);
     const bench: Bench = { fixture, servers, stores: new Stores(work, fixture, servers) };
     const environment = await describeEnvironment(work);
     process.stdout.write(`${formatEnvironment(environment)}\n`);
@@ -43,12 +44,14 @@ async function main(): Promise<void> {
   }
 }
 
-/** What is measured gets the signal too, and ends. */
-function removeWhenInterrupted(work: string): void {
+/** The meter ends what is measured when this process has ended: only then can the stores be removed. */
+function cleanUpWhenInterrupted(work: string, servers: Servers): void {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-    process.once(signal, () => {
-      rmSync(work, { recursive: true, force: true });
-      process.exit(130);
+    process.once(signal, async () => {
+      await servers[Symbol.asyncDispose]();
+      const remove = ['-c', 'sleep 1; rm -rf "$1"', 'sh', work];
+      spawn('sh', remove, { detached: true, stdio: 'ignore' }).unref();
+      process.exit(128 + constants.signals[signal]);
     });
 }
 
