@@ -1,6 +1,7 @@
-/** The data: a machine's own programs, libraries, headers and documents as a commit, a second one with a few files changed, and a history. */
+/** The data: a machine's own programs, libraries, headers and documents as a commit, a second one with a few files changed, and more where they are asked for. */
 
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { chrootCommand, runOstree } from '../test/support/chroot.ts';
@@ -22,8 +23,6 @@ export interface Fixture {
   base: { ref: string; commit: string };
   /** Its parent is `base`. */
   update: { ref: string; commit: string };
-  /** As `base` each, with a few small files of their own. */
-  history: string[];
   /** Regular files in the base commit, and their content. */
   files: number;
   bytes: number;
@@ -73,6 +72,21 @@ export const ensureTree = (fixture: Fixture): Promise<string> =>
     await runOstree([`--repo=${inChroot(archiveOf(fixture))}`, ...checkout]);
   });
 
+/** Refs of commits in the archive repository, as the base commit each, with a few small files of their own. */
+export async function ensureHistory(fixture: Fixture): Promise<string[]> {
+  const repo = archiveOf(fixture);
+  const overlay = join(fixture.directory, 'overlay');
+  const refs = Array.from({ length: HISTORY_COMMITS }, (_, i) => `bench/history/${i + 1}`);
+  const isThere = (ref: string): boolean => existsSync(join(repo, 'refs/heads', ref));
+  for (const [i, ref] of refs.entries()) {
+    if (isThere(ref)) continue;
+    await makeHistory(overlay, i + 1);
+    await commitOverlay(repo, overlay, ref, fixture.base.commit, 'none');
+  }
+  await rm(overlay, { recursive: true, force: true });
+  return refs;
+}
+
 async function ensureDirectory(
   { directory }: Fixture,
   name: string,
@@ -100,22 +114,29 @@ async function make(directory: string, origin: Origin): Promise<Fixture> {
   const base = { ref: 'bench/base', commit: await commitTrees(repo, 'bench/base', origin) };
   const objectsOfBase = await countObjects(repo);
   await makeUpdate(overlay, origin, files);
-  const commitOnBase = async (ref: string, parent: string): Promise<string> => {
-    const trees = [`--tree=ref=${base.commit}`, `--tree=dir=${inChroot(overlay)}`];
-    const what = ['commit', `--branch=${ref}`, `--parent=${parent}`, '--timestamp=@86400', ...trees];
-    return (await runOstree([`--repo=${inChroot(repo)}`, ...what])).stdout.trim();
+  const update = {
+    ref: 'bench/update',
+    commit: await commitOverlay(repo, overlay, 'bench/update', base.commit, base.commit),
   };
-  const update = { ref: 'bench/update', commit: await commitOnBase('bench/update', base.commit) };
   const changedObjects = (await countObjects(repo)) - objectsOfBase;
-  const history: string[] = [];
-  for (let n = 1; n <= HISTORY_COMMITS; n++) {
-    await makeHistory(overlay, n);
-    history.push(`bench/history/${n}`);
-    await commitOnBase(history[n - 1], 'none');
-  }
   await rm(overlay, { recursive: true });
   const bytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  return { directory, base, update, history, files: files.length, bytes, changedObjects };
+  return { directory, base, update, files: files.length, bytes, changedObjects };
+}
+
+/** A commit of `base` with the files of `overlay` instead or beside. @returns its checksum */
+async function commitOverlay(
+  repo: string,
+  overlay: string,
+  ref: string,
+  base: string,
+  parent: string,
+): Promise<string> {
+  const { stdout } = await runOstree([
+    ...[`--repo=${inChroot(repo)}`, 'commit', `--branch=${ref}`, `--parent=${parent}`, '--timestamp=@86400'],
+    ...[`--tree=ref=${base}`, `--tree=dir=${inChroot(overlay)}`],
+  ]);
+  return stdout.trim();
 }
 
 async function countObjects(repo: string): Promise<number> {

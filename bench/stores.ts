@@ -3,7 +3,7 @@
 import { mkdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runChecked } from '../test/support/run-command.ts';
-import { ensureBare, ensureTree, type Fixture } from './fixture.ts';
+import { ensureBare, ensureHistory, ensureTree, type Fixture } from './fixture.ts';
 import { cfsctl, cfsOstree, ostree, type ProgramName, run } from './programs.ts';
 import type { Servers } from './servers.ts';
 
@@ -82,9 +82,9 @@ export class Stores {
   async copyWithHistory(): Promise<string> {
     const template = this.keep('history', async () => {
       const path = await this.copyWithBase('cfs-ostree');
-      const { base, history } = this.#fixture;
+      const history = await ensureHistory(this.#fixture);
       const { url } = await this.#servers.near();
-      await run(cfsOstree(path, 'pull', url, ...history, '--base', base.ref));
+      await run(cfsOstree(path, 'pull', url, ...history, '--base', this.#fixture.base.ref));
       return path;
     });
     return this.copyOf(await template);

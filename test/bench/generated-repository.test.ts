@@ -25,7 +25,7 @@ describeWithPeers('for ostree, generated commits', ['ostree'], () => {
 
   test('are whole: a large file', async () => {
     await using directory = await makeTemporaryDirectory();
-    expect(writeLargeFile(directory.join('repo'), 2)).toBe(2 << 26);
+    expect(writeLargeFile(directory.join('repo'), 1)).toBe(1 << 26);
     await runOstree([`--repo=${directory.join('repo')}`, 'fsck']);
   });
 });

@@ -51,5 +51,5 @@ describeWithPeers('a comparison', ['root', 'ostree', 'nginx', 'python3', 'cfsctl
     expect(added.operations['pull-local-archive'].contestants.at(-1)?.label).toBe('limit program');
     expect(added.operations['pull-http']).toEqual(operations['pull-http']);
     expect(await readdir(directory.join('work'))).toEqual([]);
-  });
+  }, 300_000);
 });
