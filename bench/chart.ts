@@ -1,7 +1,7 @@
 /** A report's wall-clock ratios as an SVG: one bar for each comparison, a mark where its target is. */
 
 import { formatValue } from './figures.ts';
-import type { Report } from './report.ts';
+import type { Report } from './report-data.ts';
 import type { Verdict } from './verdicts.ts';
 
 const ROW_HEIGHT = 20;

@@ -4,7 +4,7 @@ import { formatEnvironment } from './environment.ts';
 import { alignColumns, formatMegabytes, formatOutcome, formatSeconds, formatTarget, formatValue } from './figures.ts';
 import { formatGrowth } from './growth-tables.ts';
 import { markdownTable } from './markdown-table.ts';
-import type { OperationReport, Report } from './report.ts';
+import type { OperationReport, Report } from './report-data.ts';
 import type { ContestantReport, Verdict } from './verdicts.ts';
 
 export function formatReport({ fileSystem, operations, growth }: Report): string {

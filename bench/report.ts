@@ -3,33 +3,11 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { drawChart } from './chart.ts';
-import type { Environment } from './environment.ts';
-import type { GrowthReport } from './growth.ts';
 import { formatReport } from './markdown.ts';
-import type { Counts } from './operation.ts';
-import type { ContestantReport, Verdict } from './verdicts.ts';
+import type { Report } from './report-data.ts';
 
 /** Raised when fields change their meaning: older files are then written anew. */
 const VERSION = 1;
-
-export interface OperationReport {
-  title: string;
-  rounds: number;
-  /** Files of the commit and bytes of their content. */
-  files: number;
-  bytes: number;
-  environment: Environment;
-  contestants: ContestantReport[];
-  counts?: Counts;
-  verdicts: Verdict[];
-}
-
-export interface Report {
-  version: number;
-  fileSystem: string;
-  operations: Record<string, OperationReport>;
-  growth?: GrowthReport;
-}
 
 /** What earlier runs left in `directory`, or an empty report. */
 export async function readReport(directory: string, fileSystem: string): Promise<Report> {

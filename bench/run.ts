@@ -13,7 +13,8 @@ import { measureGrowth, measureLargeFile } from './growth.ts';
 import { formatOperation } from './markdown.ts';
 import type { Bench } from './operation.ts';
 import { OPERATIONS } from './operations.ts';
-import { type Report, readReport, writeReport } from './report.ts';
+import { readReport, writeReport } from './report.ts';
+import type { Report } from './report-data.ts';
 import { Servers } from './servers.ts';
 import { Stores } from './stores.ts';
 

@@ -19,6 +19,7 @@ export { type PullOptions, type PullReport, type PullResult, pull } from './oper
 export { resolveCommit } from './operations/resolve-name.ts';
 export { openTree, type Tree } from './operations/resolve-tree.ts';
 export { type Progress, type ProgressEvent, silentProgress } from './progress.ts';
-export { openSource, type Source, type SourceOptions } from './sources/source.ts';
+export { openSource } from './sources/open-source.ts';
+export type { Source, SourceOptions } from './sources/source.ts';
 export { type InitOptions, initRepository } from './store/init.ts';
 export { type OpenOptions, openRepository, Repository } from './store/repository.ts';

@@ -115,6 +115,48 @@ describe('the arrows cli → operations → store, sources → formats', () => {
   });
 });
 
+/** Files that import each other, directly or around several corners, types included: each such circle as a list. */
+function circlesOf(all: SourceFile[], root: string): string[] {
+  const targets = new Map(
+    all.map(({ path, imports }) => [
+      path,
+      imports
+        .filter((specifier) => specifier.startsWith('.'))
+        .map((specifier) => relative(root, resolve(root, dirname(path), specifier))),
+    ]),
+  );
+  const circles: string[] = [];
+  const done = new Set<string>();
+  const visit = (path: string, way: string[]): void => {
+    if (way.includes(path)) circles.push([...way.slice(way.indexOf(path)), path].join(' → '));
+    if (way.includes(path) || done.has(path)) return;
+    for (const target of targets.get(path) ?? []) visit(target, [...way, path]);
+    done.add(path);
+  };
+  for (const path of targets.keys()) visit(path, []);
+  return circles;
+}
+
+describe('files do not import each other in a circle', () => {
+  test.each([
+    ['src', files, SRC],
+    ['bench', benchFiles, BENCH],
+  ])('in %s', (_name, all, root) => {
+    expect(circlesOf(all, root)).toEqual([]);
+  });
+
+  test('a circle is found', () => {
+    const file = (path: string, text: string): SourceFile => ({ path, text, lines: 1, imports: importsOf(text) });
+    const all = [
+      file('store/a.ts', "import { b } from './b.ts';"),
+      file('store/b.ts', "import type { C } from '../formats/c.ts';"),
+      file('formats/c.ts', "const a = await import('../store/a.ts');"),
+      file('formats/d.ts', "import { a } from '../store/a.ts';"),
+    ];
+    expect(circlesOf(all, SRC)).toEqual(['store/a.ts → store/b.ts → formats/c.ts → store/a.ts']);
+  });
+});
+
 describe('the bench', () => {
   test('measures the program from outside: of src it knows the formats, to make data', () => {
     const reached = benchFiles.flatMap(({ path, imports }) =>

@@ -1,6 +1,7 @@
 /** What every command of ours has besides what commander knows: examples, and options whose value may be left out. */
 
 import { Command, type Help, InvalidArgumentError, Option } from 'commander';
+import { UsageError } from '../errors.ts';
 
 export interface Example {
   /** Works as written; a test runs it. */
@@ -40,6 +41,16 @@ export class CliCommand extends Command {
     const end = args.includes('--') ? args.indexOf('--') : args.length;
     return super.parseOptions(args.map((arg, i) => (i < end && bare.has(arg) ? `${arg}=` : arg)));
   }
+}
+
+/** The program with all of its commands, for those that describe it. */
+export type FullProgram = () => Promise<CliCommand>;
+
+/** @throws UsageError when there is none of that name */
+export function findCommand(program: CliCommand, name: string): CliCommand {
+  const command = program.commands.find((candidate) => candidate.name() === name);
+  if (command === undefined) throw new UsageError(`there is no command ${JSON.stringify(name)}`);
+  return command as CliCommand;
 }
 
 export function newCommand(name: string, { summary, description, examples, output }: CommandTexts): CliCommand {

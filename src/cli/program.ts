@@ -1,6 +1,5 @@
 /** The program as commander sees it: global options and commands. */
 
-import { UsageError } from '../errors.ts';
 import { readVersion } from '../version.ts';
 import { CliCommand, formatExamples, helpStyle } from './command.ts';
 import type { CliContext, GlobalFlags } from './context.ts';
@@ -26,20 +25,14 @@ export async function buildProgram(cli: CliContext, args: string[]): Promise<Cli
 
 async function commandsFor(cli: CliContext, name: string | undefined, args: string[]): Promise<CliCommand[]> {
   if (name === undefined && args.includes('--version')) return [];
-  const wanted = name === undefined ? undefined : await loadCommand(name, cli);
-  return wanted === undefined ? loadAllCommands(cli) : [wanted];
+  const fullProgram = () => buildFullProgram(cli);
+  const wanted = name === undefined ? undefined : await loadCommand(name, cli, fullProgram);
+  return wanted === undefined ? loadAllCommands(cli, fullProgram) : [wanted];
 }
 
 /** Every command, for documents that are made from their definitions. */
 export async function buildFullProgram(cli: CliContext): Promise<CliCommand> {
   return buildProgram(cli, []);
-}
-
-/** @throws UsageError when there is none of that name */
-export function findCommand(program: CliCommand, name: string): CliCommand {
-  const command = program.commands.find((candidate) => candidate.name() === name);
-  if (command === undefined) throw new UsageError(`there is no command ${JSON.stringify(name)}`);
-  return command as CliCommand;
 }
 
 function emptyProgram(): CliCommand {

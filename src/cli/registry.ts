@@ -1,9 +1,10 @@
 /** All commands, each loaded when it is asked for: a command must not pay for what another one needs. */
 
-import type { CliCommand } from './command.ts';
+import type { CliCommand, FullProgram } from './command.ts';
 import type { CliContext } from './context.ts';
 
-export type CommandFactory = (cli: CliContext) => CliCommand;
+/** @param fullProgram with all commands, for those that describe it */
+export type CommandFactory = (cli: CliContext, fullProgram: FullProgram) => CliCommand;
 
 interface CommandGroup {
   heading: string;
@@ -79,17 +80,21 @@ const loaders = new Map(GROUPS.flatMap(({ commands }) => Object.entries(commands
 
 export const commandNames = (): string[] => [...loaders.keys()];
 
-export async function loadCommand(name: string, cli: CliContext): Promise<CliCommand | undefined> {
+export async function loadCommand(
+  name: string,
+  cli: CliContext,
+  fullProgram: FullProgram,
+): Promise<CliCommand | undefined> {
   const load = loaders.get(name);
-  return load === undefined ? undefined : (await load())(cli);
+  return load === undefined ? undefined : (await load())(cli, fullProgram);
 }
 
-export async function loadAllCommands(cli: CliContext): Promise<CliCommand[]> {
+export async function loadAllCommands(cli: CliContext, fullProgram: FullProgram): Promise<CliCommand[]> {
   const groups = await Promise.all(
     GROUPS.map(({ heading, commands }) =>
       Promise.all(
         Object.values(commands).map(async (load) => {
-          const command = (await load())(cli);
+          const command = (await load())(cli, fullProgram);
           command.helpGroup(heading);
           return command;
         }),

@@ -4,7 +4,6 @@ import { FormatError, LimitError, MissingObjectError, type Where } from '../erro
 import type { ZstdCodec } from './codecs.ts';
 import { type Algorithm, digestBytes, type ObjectId, objectIdFromBytes } from './ids.ts';
 import { joined } from './owned-bytes.ts';
-import type { ByteRange, Splitstream } from './splitstream.ts';
 import { zstdPieces } from './zstd.ts';
 
 const INSTRUCTION_BYTES = 8;
@@ -20,6 +19,22 @@ const MAX_INLINE_CHUNKS = 1024;
 const MAX_EXPANSION = 100;
 const FREE_EXPANSION_BYTES = 64 * 1024 * 1024;
 
+/** Bytes of the file, end exclusive. */
+export interface ByteRange {
+  start: number;
+  end: number;
+}
+
+/** What the front of a splitstream says of its content. */
+export interface ContentFacts {
+  algorithm: Algorithm;
+  /** Merged length in bytes, as the writer counted it; a claim until the content is read. */
+  streamSize: number;
+  /** Concatenated digests of the objects that chunks, or a commit map, refer to by index. */
+  objectRefs: Uint8Array;
+  streamRange: ByteRange;
+}
+
 /** A piece of the merged content. `inline` bytes stay valid only until the next chunk is asked for. */
 export type SplitstreamChunk = { inline: Uint8Array } | { object: ObjectId };
 
@@ -29,7 +44,7 @@ export type SplitstreamChunk = { inline: Uint8Array } | { object: ObjectId };
  */
 export async function readInlineContent(
   bytes: Uint8Array,
-  stream: Splitstream,
+  stream: ContentFacts,
   options: { zstd: ZstdCodec; maxBytes: number; where?: Where },
 ): Promise<Uint8Array> {
   const { streamSize, streamRange } = stream;
@@ -86,7 +101,7 @@ function inlineSize(instruction: bigint, leftBytes: number, where: Where): numbe
  */
 export async function* chunks(
   bytes: Uint8Array,
-  stream: Splitstream,
+  stream: ContentFacts,
   options: { where?: Where; objectSize?: (id: ObjectId) => number | undefined | Promise<number | undefined> } = {},
 ): AsyncGenerator<SplitstreamChunk> {
   const where = contentWhere(stream, options.where);
@@ -140,7 +155,7 @@ export async function* chunks(
     throw new FormatError(`has ${mergedBytes} bytes of content, its header says ${streamSize}`, where);
 }
 
-const contentWhere = (stream: Splitstream, where: Where = {}): Where => ({
+const contentWhere = (stream: ContentFacts, where: Where = {}): Where => ({
   ...where,
   format: 'splitstream',
   field: 'stream',

@@ -8,10 +8,17 @@ import { ByteReader } from './byte-reader.ts';
 import type { ZstdCodec } from './codecs.ts';
 import { type Algorithm, digestBytes, FS_VERITY_ALGORITHM_NUMBER, type ObjectId } from './ids.ts';
 import { type OwnedBytes, release } from './owned-bytes.ts';
-import { decompressRange, requirePlausible, type SplitstreamChunk, serializeChunks } from './splitstream-content.ts';
+import {
+  type ByteRange,
+  type ContentFacts,
+  decompressRange,
+  requirePlausible,
+  type SplitstreamChunk,
+  serializeChunks,
+} from './splitstream-content.ts';
 import { MAX_NAME_TABLE_BYTES, parseNameTable, serializeNameTable } from './splitstream-names.ts';
 
-export { chunks, readInlineContent, type SplitstreamChunk } from './splitstream-content.ts';
+export { type ByteRange, chunks, readInlineContent, type SplitstreamChunk } from './splitstream-content.ts';
 
 /** composefs-rs 0.9: an ostree commit as a commit map (`commit-map.ts`). */
 export const CONTENT_TYPE_OSTREE_COMMIT = 0xafe138c18c463ef1n;
@@ -37,27 +44,15 @@ const MAGIC = Uint8Array.from('SplitStream', (letter) => letter.charCodeAt(0));
 /** Where composefs-rs 0.5 and 0.6 put the magic; info range and flags come first there. */
 const LEGACY_MAGIC_OFFSET = 18;
 
-/** Bytes of the file, end exclusive. */
-export interface ByteRange {
-  start: number;
-  end: number;
-}
-
 /** Everything in front of the compressed content. The arrays are views of the file's bytes. */
-export interface Splitstream {
-  algorithm: Algorithm;
+export interface Splitstream extends ContentFacts {
   contentType: bigint;
-  /** Merged length in bytes, as the writer counted it; a claim until the content is read. */
-  streamSize: number;
   /** Concatenated digests of what named refs point at. */
   streamRefs: Uint8Array;
-  /** Concatenated digests of the objects that chunks, or a commit map, refer to by index. */
-  objectRefs: Uint8Array;
   /** In the order of their ids in `streamRefs`. */
   namedRefs: Map<string, ObjectId>;
   /** Written by composefs-rs before 0.7; otherwise the same. */
   legacyHeader: boolean;
-  streamRange: ByteRange;
 }
 
 export interface ParseSplitstreamOptions {

@@ -7,10 +7,11 @@ import { type Checksum, idToBytes, type ObjectId, objectIdFromBytes } from '../f
 import { type Commit, composefsDigest } from '../formats/ostree/commit.ts';
 import type { Progress } from '../progress.ts';
 import type { Source } from '../sources/source.ts';
-import { openIngest } from '../store/ingest.ts';
+import type { LinkMode } from '../store/ingest.ts';
+import { openIngest } from '../store/open-ingest.ts';
 import type { Repository } from '../store/repository.ts';
 import { appendToSideIndex } from '../store/side-index.ts';
-import { Checkpoints, DEFAULT_CHECKPOINT_INTERVAL } from './checkpoint.ts';
+import { type CheckpointInterval, Checkpoints, DEFAULT_CHECKPOINT_INTERVAL } from './checkpoint.ts';
 import { CommitObjects, findCommit, findPartialCommit, type StoredCommit } from './commit-reader.ts';
 import { type BuiltCommitMap, storeCommitMap } from './commit-stream.ts';
 import { isCheapToCheck, verifyComposefsDigest } from './composefs-digest.ts';
@@ -18,16 +19,24 @@ import { contentDigests } from './content-digests.ts';
 import { coverStoredCommits } from './index-coverage.ts';
 import { KnownObjects } from './known-objects.ts';
 import { publishCommit } from './publish-commit.ts';
-import type { PullOptions } from './pull.ts';
 import { findRef, listPartialCommits, resolveCommit } from './resolve-name.ts';
 import { type FetchCounts, TreeFetch } from './tree-fetch.ts';
 import { measureTree } from './tree-shape.ts';
 import { ifUsable } from './usable-base.ts';
 
-export type CommitFetchOptions = Pick<PullOptions, 'bases' | 'dryRun' | 'link' | 'jobs' | 'checkpoint'> & {
-  progress: Progress;
-  signal: AbortSignal;
-};
+export interface FetchOptions {
+  /** Names of stored refs or commits whose objects need not be fetched. */
+  bases?: string[];
+  /** Find out what would be fetched; writes nothing. */
+  dryRun?: boolean;
+  /** Share file content with a local source instead of copying it. */
+  link?: LinkMode;
+  /** Ingest threads; default: one for each core. */
+  jobs?: number;
+  checkpoint?: Partial<CheckpointInterval>;
+}
+
+export type CommitFetchOptions = FetchOptions & { progress: Progress; signal: AbortSignal };
 
 /** Checked against its checksum and its bindings. */
 export interface WantedCommit {

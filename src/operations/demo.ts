@@ -8,7 +8,7 @@ import type { ByteString } from '../formats/byte-string.ts';
 import { byteStringToText } from '../formats/byte-string.ts';
 import { native } from '../native.ts';
 import { type Progress, silentProgress } from '../progress.ts';
-import { openSource } from '../sources/source.ts';
+import { openSource } from '../sources/open-source.ts';
 import { initRepository } from '../store/init.ts';
 import { openRepository, type Repository } from '../store/repository.ts';
 import { commitTree } from './commit.ts';

@@ -7,13 +7,11 @@ import { parseDetachedMetadata } from '../formats/ostree/detached-metadata.ts';
 import { validateRefName } from '../formats/ostree/refs.ts';
 import { type Progress, silentProgress } from '../progress.ts';
 import type { Source } from '../sources/source.ts';
-import type { LinkMode } from '../store/ingest.ts';
 import { commitStreamName, partialRefPath, partialStreamName } from '../store/ostree-refs.ts';
 import { unpublishStream } from '../store/publish.ts';
 import type { Repository } from '../store/repository.ts';
 import { verifyBindings } from './bindings.ts';
-import type { CheckpointInterval } from './checkpoint.ts';
-import type { WantedCommit } from './commit-fetch.ts';
+import type { FetchOptions, WantedCommit } from './commit-fetch.ts';
 import type { StoredCommit } from './commit-reader.ts';
 import { publishCommit } from './publish-commit.ts';
 import { streamsWithRef } from './resolve-name.ts';
@@ -21,19 +19,10 @@ import type { FetchCounts } from './tree-fetch.ts';
 import { ifUsable } from './usable-base.ts';
 import { verifyChecksum } from './verify-checksum.ts';
 
-export interface PullOptions {
-  /** Names of stored refs or commits whose objects need not be fetched. */
-  bases?: string[];
+export interface PullOptions extends FetchOptions {
   /** Local ref to set instead of the ref's own name; for one ref only. */
   name?: string;
-  /** Find out what would be fetched; writes nothing. */
-  dryRun?: boolean;
   createImage?: boolean;
-  /** Share file content with a local source instead of copying it. */
-  link?: LinkMode;
-  /** Ingest threads; default: one for each core. */
-  jobs?: number;
-  checkpoint?: Partial<CheckpointInterval>;
   signal?: AbortSignal;
   progress?: Progress;
 }

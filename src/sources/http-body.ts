@@ -6,8 +6,7 @@ import { type OwnedBytes, release } from '../formats/owned-bytes.ts';
 import { PIECE_BYTES, takePiece } from '../formats/pieces.ts';
 import { BodyCollector } from './body-collector.ts';
 import { ChunkQueue } from './chunk-queue.ts';
-import type { HttpClient } from './http-client.ts';
-import { HttpRequest } from './http-request.ts';
+import { HttpRequest, type RequestClient } from './http-request.ts';
 import { LARGE_BODY_BYTES } from './large-body-gate.ts';
 
 type Settle<T> = { resolve(value: T): void; reject(error: unknown): void };
@@ -46,7 +45,7 @@ export class WholeBodyRequest extends CollectingRequest {
   readonly #options: WholeBodyOptions;
   readonly #promise: Settle<Uint8Array | undefined>;
 
-  constructor(client: HttpClient, path: string, options: WholeBodyOptions, promise: Settle<Uint8Array | undefined>) {
+  constructor(client: RequestClient, path: string, options: WholeBodyOptions, promise: Settle<Uint8Array | undefined>) {
     super(client, path, options.signal);
     this.#options = options;
     this.#promise = promise;
@@ -118,7 +117,7 @@ export class FileRequest extends CollectingRequest {
   #pieceBytes = 0;
 
   constructor(
-    client: HttpClient,
+    client: RequestClient,
     path: string,
     object: string,
     signal: AbortSignal | undefined,

@@ -4,7 +4,7 @@ import { SourceError } from '../errors.ts';
 import type { FileBody } from '../formats/file-body.ts';
 import { readVersion } from '../version.ts';
 import { FileRequest, type WholeBodyOptions, WholeBodyRequest } from './http-body.ts';
-import type { HttpRequest } from './http-request.ts';
+import type { HttpRequest, RequestClient } from './http-request.ts';
 import { DEFAULT_CONNECTIONS, Http1Pool } from './http1-pool.ts';
 import { LargeBodyGate } from './large-body-gate.ts';
 import type { HttpLocation } from './location.ts';
@@ -22,7 +22,7 @@ export type HttpSettings = Required<Omit<SourceOptions, 'signal' | 'jobs'>> & { 
 /** Who speaks plain HTTP: our own connections, at half of undici's price for small objects, or undici, which always speaks TLS. */
 export type PlainHttp = 'own' | 'undici';
 
-export class HttpClient {
+export class HttpClient implements RequestClient {
   readonly base: HttpLocation;
   /** The base without credentials. */
   readonly url: string;

@@ -1,10 +1,10 @@
 /** One GET: redirects, further attempts and the meaning of status codes. What becomes of the body is up to the subclasses. */
 
 import { type CfsError, SourceError, type Where } from '../errors.ts';
-import type { HttpClient } from './http-client.ts';
 import { afterAttempts, isTransient, transportError } from './http-errors.ts';
 import type { ResponseController, ResponseHandler } from './http1-connection.ts';
-import { withoutCredentials } from './location.ts';
+import type { LargeBodyGate } from './large-body-gate.ts';
+import { type HttpLocation, withoutCredentials } from './location.ts';
 
 type Controller = ResponseController;
 type Headers = Record<string, string | string[] | undefined>;
@@ -14,9 +14,24 @@ const MAX_REDIRECTS = 10;
 const MAX_DISCARDED_BYTES = 64 << 10;
 const MAX_RETRY_DELAY_MS = 10_000;
 
+/** What a request needs of the client that it belongs to. */
+export interface RequestClient {
+  readonly base: HttpLocation;
+  /** The base without credentials. */
+  readonly url: string;
+  readonly settings: { readonly retries: number; readonly retryDelayMs: number };
+  readonly gate: LargeBodyGate;
+  /** Whether the server has ever answered. */
+  reached: boolean;
+  bytesReceived: number;
+  enter(request: HttpRequest): void;
+  leave(request: HttpRequest): void;
+  dispatch(origin: string, target: string, request: HttpRequest): void;
+}
+
 export abstract class HttpRequest implements ResponseHandler {
   readonly signal: AbortSignal | undefined;
-  protected readonly client: HttpClient;
+  protected readonly client: RequestClient;
   readonly #path: string;
   #controller: Controller | undefined;
   // Where this attempt goes: below the base, or wherever a redirect led.
@@ -31,7 +46,7 @@ export abstract class HttpRequest implements ResponseHandler {
   #finished = false;
 
   /** @param path percent-encoded, starts with a slash, relative to the client's base */
-  constructor(client: HttpClient, path: string, signal: AbortSignal | undefined) {
+  constructor(client: RequestClient, path: string, signal: AbortSignal | undefined) {
     this.client = client;
     this.signal = signal;
     this.#path = path;

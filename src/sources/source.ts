@@ -2,7 +2,6 @@
 
 import type { FileBody, LooseObjects, RepositoryMode } from '../formats/file-body.ts';
 import type { Checksum } from '../formats/ids.ts';
-import { parseLocation } from './location.ts';
 
 export type MetadataType = 'commit' | 'dirtree' | 'dirmeta';
 
@@ -59,16 +58,4 @@ export interface SourceOptions {
   stallTimeoutMs?: number;
   /** Ends the opening; the source itself lives on until it is disposed. */
   signal?: AbortSignal;
-}
-
-/**
- * @param location `http:`, `https:` or `file:` URL, or a path
- * @throws UsageError for another kind of URL; RepositoryError where no ostree repository is, or one of a mode or version that
- * cannot be read this way; FormatError for a damaged configuration; SourceError when the server cannot be reached or refuses
- */
-export async function openSource(location: string, options: SourceOptions = {}): Promise<Source> {
-  const place = parseLocation(location);
-  // Only one of them is needed, and a program that finds nothing to do is mostly the loading of its modules.
-  if (place.kind === 'http') return (await import('./http-source.ts')).openHttpSource(place, options);
-  return (await import('./local-source.ts')).openLocalSource(place.path);
 }

@@ -7,10 +7,7 @@
 import type { FileBody, LooseObjects, RepositoryMode } from '../formats/file-body.ts';
 import type { Checksum } from '../formats/ids.ts';
 import type { FileHeader } from '../formats/ostree/file-header.ts';
-import { type LinkMode, native } from '../native.ts';
-import { NativeIngest } from './ingest-native.ts';
-import { PortableIngest } from './ingest-portable.ts';
-import type { Repository } from './repository.ts';
+import type { LinkMode } from '../native.ts';
 
 export interface IngestedFile {
   /** Archive header with its 8-byte prefix; for an inlined file the content follows. */
@@ -63,8 +60,4 @@ export interface FileIngest extends AsyncDisposable {
   readonly bytesWritten: number;
   /** How many objects are worked on at the same time. */
   readonly threads: number;
-}
-
-export function openIngest(repo: Repository, options: IngestOptions = {}): FileIngest {
-  return native === undefined ? new PortableIngest(repo, options) : new NativeIngest(native, repo, options);
 }

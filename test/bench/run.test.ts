@@ -3,7 +3,7 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { Report } from '../../bench/report.ts';
+import type { Report } from '../../bench/report-data.ts';
 import { ensureBuilt, ROOT } from '../cli/run-cli.ts';
 import { describeWithPeers } from '../support/peers.ts';
 import { runChecked, runCommand } from '../support/run-command.ts';

@@ -9,7 +9,7 @@ import { findCommit } from '../../src/operations/commit-reader.ts';
 import { storeCommitMap } from '../../src/operations/commit-stream.ts';
 import { PARTIAL_LIFETIME_MS } from '../../src/operations/gc.ts';
 import { pull } from '../../src/operations/pull.ts';
-import { openSource } from '../../src/sources/source.ts';
+import { openSource } from '../../src/sources/open-source.ts';
 import { partialRefPath, partialStreamName } from '../../src/store/ostree-refs.ts';
 import { publish } from '../../src/store/publish.ts';
 import { openRepository } from '../../src/store/repository.ts';

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { commitTree } from '../../src/operations/commit.ts';
 import { type ExportMode, exportCommits } from '../../src/operations/export.ts';
 import { pull } from '../../src/operations/pull.ts';
-import { openSource } from '../../src/sources/source.ts';
+import { openSource } from '../../src/sources/open-source.ts';
 import { initRepository } from '../../src/store/init.ts';
 import { openRepository, type Repository } from '../../src/store/repository.ts';
 import { makeTemporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.ts';

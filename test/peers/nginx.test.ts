@@ -2,7 +2,7 @@ import { readFile, truncate } from 'node:fs/promises';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Checksum } from '../../src/formats/ids.ts';
-import { openSource } from '../../src/sources/source.ts';
+import { openSource } from '../../src/sources/open-source.ts';
 import { describeSource } from '../contract/source-contract.ts';
 import { type Nginx, startNginx } from '../support/nginx.ts';
 import { describeWithPeers } from '../support/peers.ts';

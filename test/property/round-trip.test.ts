@@ -20,7 +20,7 @@ import { collectGarbage } from '../../src/operations/gc.ts';
 import { pull } from '../../src/operations/pull.ts';
 import { untagRef } from '../../src/operations/refs.ts';
 import { openTree } from '../../src/operations/resolve-tree.ts';
-import { openSource } from '../../src/sources/source.ts';
+import { openSource } from '../../src/sources/open-source.ts';
 import { initRepository } from '../../src/store/init.ts';
 import { openRepository, type Repository } from '../../src/store/repository.ts';
 import { describeWithPeers } from '../support/peers.ts';

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { CfsError } from '../../src/errors.ts';
 import { parseType, serializeVariant } from '../../src/formats/gvariant.ts';
 import { type Checksum, fromHex } from '../../src/formats/ids.ts';
-import { openSource } from '../../src/sources/source.ts';
+import { openSource } from '../../src/sources/open-source.ts';
 import { describeSource } from '../contract/source-contract.ts';
 import { describeWithPeers } from '../support/peers.ts';
 import { runCommand } from '../support/run-command.ts';
@@ -73,7 +73,7 @@ describeWithPeers('over HTTP/2', ['openssl'], () => {
   test('trusts what NODE_EXTRA_CA_CERTS names, and nothing else', async () => {
     await using directory = await makeTemporaryDirectory();
     await writeFile(directory.join('ca.pem'), server.certificate ?? '');
-    const module = new URL('../../src/sources/source.ts', import.meta.url);
+    const module = new URL('../../src/sources/open-source.ts', import.meta.url);
     const script = `const { openSource } = await import('${module}');
       const source = await openSource('${server.url}');
       console.log(await source.resolveRef('nasty/x86_64/main'));

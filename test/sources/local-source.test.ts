@@ -11,7 +11,8 @@ import {
 } from '../../src/errors.ts';
 import type { RepositoryMode } from '../../src/formats/file-body.ts';
 import type { Checksum } from '../../src/formats/ids.ts';
-import { openSource, type Source } from '../../src/sources/source.ts';
+import { openSource } from '../../src/sources/open-source.ts';
+import type { Source } from '../../src/sources/source.ts';
 import { describeSource } from '../contract/source-contract.ts';
 import { describeWithPeers } from '../support/peers.ts';
 import { makeTemporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.ts';

@@ -1,9 +1,9 @@
 import { Argument } from 'commander';
-import { newCommand } from '../command.ts';
+import { type FullProgram, newCommand } from '../command.ts';
 import { completionScript, SHELLS, type Shell } from '../completion.ts';
 import type { CliContext } from '../context.ts';
 
-export const completionCommand = (cli: CliContext) =>
+export const completionCommand = (cli: CliContext, fullProgram: FullProgram) =>
   newCommand('completion', {
     summary: 'print a completion script for a shell',
     description: 'Writes a script to stdout that teaches a shell to complete commands and options.',
@@ -16,6 +16,5 @@ export const completionCommand = (cli: CliContext) =>
   })
     .addArgument(new Argument('<shell>', 'bash, zsh or fish').choices(SHELLS))
     .action(async (shell: Shell) => {
-      const { buildFullProgram } = await import('../program.ts');
-      await cli.output.write(completionScript(shell, await buildFullProgram(cli)));
+      await cli.output.write(completionScript(shell, await fullProgram()));
     });

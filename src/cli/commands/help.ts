@@ -1,7 +1,7 @@
-import { newCommand } from '../command.ts';
+import { type FullProgram, findCommand, newCommand } from '../command.ts';
 import type { CliContext } from '../context.ts';
 
-export const helpCommand = (cli: CliContext) =>
+export const helpCommand = (_cli: CliContext, fullProgram: FullProgram) =>
   newCommand('help', {
     summary: 'describe a command',
     description: 'Describes the program, or one command with its options and examples.',
@@ -12,8 +12,7 @@ export const helpCommand = (cli: CliContext) =>
   })
     .argument('[command]', 'name of a command')
     .action(async (name: string | undefined) => {
-      const { buildFullProgram, findCommand } = await import('../program.ts');
-      const program = await buildFullProgram(cli);
+      const program = await fullProgram();
       const described = name === undefined ? program : findCommand(program, name);
       described.outputHelp();
     });

@@ -1,7 +1,7 @@
-import { newCommand } from '../command.ts';
+import { type FullProgram, findCommand, newCommand } from '../command.ts';
 import type { CliContext } from '../context.ts';
 
-export const manCommand = (cli: CliContext) =>
+export const manCommand = (cli: CliContext, fullProgram: FullProgram) =>
   newCommand('man', {
     summary: 'print a man page',
     description: 'Writes the man page of the program or of one command to stdout, in roff.',
@@ -13,9 +13,8 @@ export const manCommand = (cli: CliContext) =>
   })
     .argument('[command]', 'name of a command')
     .action(async (name: string | undefined) => {
-      const { buildFullProgram, findCommand } = await import('../program.ts');
       const { commandManPage, programManPage } = await import('../man-page.ts');
-      const program = await buildFullProgram(cli);
+      const program = await fullProgram();
       const page = name === undefined ? programManPage(program) : commandManPage(program, findCommand(program, name));
       await cli.output.write(page);
     });

@@ -86,7 +86,7 @@ export const pullCommand = (cli: CliContext) =>
       const { jobs } = cli.flags;
       const { signal, progress } = cli;
       await using repo = await cli.openRepository({ write: !dryRun, beginsWork: false });
-      const { openSource } = await import('../../sources/source.ts');
+      const { openSource } = await import('../../sources/open-source.ts');
       await using source = await openSource(location, { jobs, signal });
       const { pull } = await import('../../operations/pull.ts');
       keepYoungGenerationSmall();

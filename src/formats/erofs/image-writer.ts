@@ -1,8 +1,6 @@
 /** The byte structures that all image versions have in common, filled into one buffer of the final size. */
 
-import { LimitError } from '../../errors.ts';
-import type { ByteString } from '../byte-string.ts';
-import { digestBytes, FS_VERITY_ALGORITHM_NUMBER } from '../ids.ts';
+import { ImageBytes } from './image-bytes.ts';
 import type { InodeTable } from './inode-table.ts';
 import {
   BLOCK_BYTES,
@@ -20,18 +18,11 @@ import {
   SLOT_BYTES,
   SUPERBLOCK_OFFSET,
   Superblock,
-  XATTR_ENTRY_BYTES,
   XATTR_HEADER_BYTES,
 } from './layout.ts';
-import { MAX_IMAGE_BYTES } from './limits.ts';
-import { METACOPY_HEADER_BYTES, writeMetacopy } from './overlay.ts';
+import type { ErofsVersion } from './options.ts';
 import type { Places } from './places.ts';
-import type { ErofsVersion } from './plan.ts';
 import type { StoredXattrs } from './stored-xattrs.ts';
-import type { XattrName, XattrPair } from './xattrs.ts';
-
-const SLASH = 0x2f;
-const HEX_DIGITS = Uint8Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0));
 
 export interface SuperblockFields {
   version: ErofsVersion;
@@ -72,9 +63,7 @@ export function placeDirectory(inodes: InodeTable, places: Places, inode: number
   places.tailBytes[inode] = isTail ? groupBytes : 0;
 }
 
-export class ImageWriter {
-  readonly bytes: Uint8Array;
-  readonly #view: DataView;
+export class ImageWriter extends ImageBytes {
   readonly #inodes: InodeTable;
   readonly #places: Places;
   readonly #xattrs: StoredXattrs;
@@ -86,12 +75,7 @@ export class ImageWriter {
     lengthBytes: number,
     content: { inodes: InodeTable; places: Places; xattrs: StoredXattrs; sharedTableUnits: number },
   ) {
-    if (lengthBytes > MAX_IMAGE_BYTES)
-      throw new LimitError(`the image would have ${lengthBytes} bytes, ${MAX_IMAGE_BYTES} are allowed`, {
-        format: 'EROFS',
-      });
-    this.bytes = new Uint8Array(lengthBytes);
-    this.#view = new DataView(this.bytes.buffer);
+    super(lengthBytes);
     this.#inodes = content.inodes;
     this.#places = content.places;
     this.#xattrs = content.xattrs;
@@ -107,7 +91,7 @@ export class ImageWriter {
     buildTimeNanoseconds,
     xattrBlock,
   }: SuperblockFields): void {
-    const view = this.#view;
+    const view = this.view;
     view.setUint32(Header.magic, COMPOSEFS_MAGIC, true);
     view.setUint32(Header.version, COMPOSEFS_HEADER_VERSION, true);
     view.setUint32(Header.flags, flags, true);
@@ -126,7 +110,7 @@ export class ImageWriter {
 
   /** Header and xattr area. @returns where the tail goes */
   inode(inode: number, { layout, sizeBytes, u, ino }: InodeFields, mtimeNanoseconds: number): number {
-    const view = this.#view;
+    const view = this.view;
     const { mode, nlink, uid, gid, time, times } = this.#inodes;
     const at = this.#places.offset[inode];
     const xattrBytes = this.#places.xattrBytes[inode];
@@ -155,51 +139,6 @@ export class ImageWriter {
     return xattrsAt + xattrBytes;
   }
 
-  /** Before its references and entries. @param filter bits of all names */
-  xattrHeader(at: number, filter: number, sharedCount: number): void {
-    this.#view.setUint32(at, ~filter >>> 0, true);
-    this.#view.setUint8(at + 4, sharedCount);
-  }
-
-  xattrEntry({ name, text, valueBytes }: XattrPair, at: number): void {
-    const valueAt = this.xattrEntryHead(name, valueBytes, at);
-    if (valueBytes === 0) return;
-    if (name.form === 'digest') {
-      writeMetacopy(text, this.bytes, valueAt);
-    } else if (name.form === 'path') {
-      this.bytes[valueAt] = SLASH;
-      this.text(text, valueAt + 1);
-    } else {
-      this.text(text, valueAt);
-    }
-  }
-
-  /** Everything but the value. @returns where that goes */
-  xattrEntryHead({ suffix, prefixIndex }: XattrName, valueBytes: number, at: number): number {
-    this.#view.setUint8(at, suffix.length);
-    this.#view.setUint8(at + 1, prefixIndex);
-    this.#view.setUint16(at + 2, valueBytes, true);
-    this.text(suffix, at + XATTR_ENTRY_BYTES);
-    return at + XATTR_ENTRY_BYTES + suffix.length;
-  }
-
-  /** The metacopy value for the raw digest at `start` of `digests`. */
-  metacopy(digests: Uint8Array, start: number, length: number, at: number): void {
-    const { bytes } = this;
-    bytes[at + 1] = METACOPY_HEADER_BYTES + length;
-    bytes[at + 3] = FS_VERITY_ALGORITHM_NUMBER[length === digestBytes('sha256') ? 'sha256' : 'sha512']; // version and flags stay 0
-    for (let i = 0; i < length; i++) bytes[at + METACOPY_HEADER_BYTES + i] = digests[start + i];
-  }
-
-  hex(source: Uint8Array, start: number, length: number, at: number): void {
-    const { bytes } = this;
-    for (let i = 0; i < length; i++) {
-      const byte = source[start + i];
-      bytes[at + 2 * i] = HEX_DIGITS[byte >>> 4];
-      bytes[at + 2 * i + 1] = HEX_DIGITS[byte & 0xf];
-    }
-  }
-
   /** All groups: the full ones into blocks, the last one behind the inode if the directory has a tail. */
   directory(inode: number, tailAt: number): void {
     const { at: firstEntry, more, nameBytes, child, mode } = this.#inodes;
@@ -218,9 +157,9 @@ export class ImageWriter {
       let nameAt = at + headers;
       for (let entry = first; entry < next; entry++) {
         const direntAt = at + (entry - first) * DIRENT_BYTES;
-        this.#view.setUint32(direntAt, offset[child[entry]] / SLOT_BYTES, true); // images are smaller than 2^32 slots
-        this.#view.setUint16(direntAt + 8, nameAt - at, true);
-        this.#view.setUint8(direntAt + 10, DIRENT_TYPE_OF_FORMAT[mode[child[entry]] >> 12]);
+        this.view.setUint32(direntAt, offset[child[entry]] / SLOT_BYTES, true); // images are smaller than 2^32 slots
+        this.view.setUint16(direntAt + 8, nameAt - at, true);
+        this.view.setUint8(direntAt + 10, DIRENT_TYPE_OF_FORMAT[mode[child[entry]] >> 12]);
         this.#inodes.copyName(entry, this.bytes, nameAt);
         nameAt += nameBytes[entry];
       }
@@ -233,13 +172,5 @@ export class ImageWriter {
     const { bytes } = this.#inodes;
     if (length > 256) this.bytes.set(bytes.subarray(from, from + length), at);
     else for (let i = 0; i < length; i++) this.bytes[at + i] = bytes[from + i];
-  }
-
-  text(text: ByteString, at: number): void {
-    for (let i = 0; i < text.length; i++) this.bytes[at + i] = text.charCodeAt(i);
-  }
-
-  u32(value: number, at: number): void {
-    this.#view.setUint32(at, value, true);
   }
 }

@@ -2,23 +2,15 @@
 
 import { FormatError, LimitError } from '../../errors.ts';
 import { type ByteString, byteStringFromBytes, byteStringToText } from '../byte-string.ts';
-import { type Algorithm, digestBytes, idToBytes, objectRelativePath } from '../ids.ts';
+import { digestBytes, idToBytes, objectRelativePath } from '../ids.ts';
 import { NumberedDigests } from '../numbered-digests.ts';
 import { grow, type OwnedBytes } from '../owned-bytes.ts';
 import { type Directory, type ExternalFile, type Inode, type Leaf, modeOf } from '../tree.ts';
 import { Content, DOTS_AT, HAS_WHITEOUT, InodeTable, IS_WHITEOUT, NO_ENTRY } from './inode-table.ts';
 import { MAX_TREE_DEPTH } from './limits.ts';
+import type { ErofsOptions } from './options.ts';
 import { objectOfPath } from './overlay.ts';
 import { leafProblem, metadataProblem, nameProblem, type TreeProblem } from './tree-check.ts';
-
-/** `composefs_version` of an image. 0 and 1 have one layout, 2 another. */
-export type ErofsVersion = 0 | 1 | 2;
-
-export interface ErofsOptions {
-  version: ErofsVersion;
-  /** Of the digests in the tree. */
-  algorithm: Algorithm;
-}
 
 const DOT = '.' as ByteString;
 const DOT_DOT = '..' as ByteString;

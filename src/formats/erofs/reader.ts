@@ -7,8 +7,8 @@ import type { Directory } from '../tree.ts';
 import { type Body, givenXattrs, isExternal, readBody } from './body-reader.ts';
 import { type WalkedEntry, walkImage } from './image-walk.ts';
 import { InodeReader } from './inode-reader.ts';
+import type { ErofsVersion } from './options.ts';
 import { objectOfPath } from './overlay.ts';
-import type { ErofsVersion } from './plan.ts';
 import { hasImageMagic, type ImageHeader, parseImageHeader } from './superblock-reader.ts';
 import { readImageTree } from './tree-reader.ts';
 

@@ -6,7 +6,7 @@
 import { LimitError } from '../../errors.ts';
 import type { ByteString } from '../byte-string.ts';
 import { toHex } from '../ids.ts';
-import type { ImageWriter } from './image-writer.ts';
+import type { ImageBytes } from './image-bytes.ts';
 import { Content, type InodeTable } from './inode-table.ts';
 import { XATTR_HEADER_BYTES, xattrEntryBytes } from './layout.ts';
 import { MAX_XATTR_ICOUNT } from './limits.ts';
@@ -184,7 +184,7 @@ export class StoredXattrs {
   }
 
   /** Writes the area of an inode that has one. @param tableUnits what references count from to the shared table, in 4-byte units */
-  write(out: ImageWriter, inode: number, start: number, areaBytes: number, tableUnits: number): void {
+  write(out: ImageBytes, inode: number, start: number, areaBytes: number, tableUnits: number): void {
     let filter = 0;
     let sharedCount = 0;
     let sharedLeft = this.#sharedCount(inode);
@@ -231,14 +231,14 @@ export class StoredXattrs {
     return 1 + (paths === undefined ? 2 * digestBytes + 1 : paths[number - 1].length);
   }
 
-  #writeDigest(out: ImageWriter, number: number, at: number): void {
+  #writeDigest(out: ImageBytes, number: number, at: number): void {
     const { digests, digestBytes } = this.#inodes;
     const valueBytes = number === 0 ? 0 : METACOPY_HEADER_BYTES + digestBytes;
     const valueAt = out.xattrEntryHead(this.#metacopy, valueBytes, at);
     if (number !== 0) out.metacopy(digests, (number - 1) * digestBytes, digestBytes, valueAt);
   }
 
-  #writePath(out: ImageWriter, number: number, at: number): void {
+  #writePath(out: ImageBytes, number: number, at: number): void {
     const { paths, digests, digestBytes } = this.#inodes;
     const valueAt = out.xattrEntryHead(this.#redirect, this.#pathBytes(number), at);
     out.bytes[valueAt] = SLASH;

@@ -17,7 +17,7 @@ import {
   Superblock,
 } from './layout.ts';
 import { MAX_IMAGE_BYTES } from './limits.ts';
-import type { ErofsVersion } from './plan.ts';
+import type { ErofsVersion } from './options.ts';
 
 export interface ImageHeader {
   version: ErofsVersion;

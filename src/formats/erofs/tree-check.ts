@@ -16,8 +16,8 @@ import {
   MAX_XATTR_VALUE_BYTES,
   MAX_XATTRS_BYTES,
 } from './limits.ts';
+import type { ErofsOptions } from './options.ts';
 import { objectOfPath } from './overlay.ts';
-import type { ErofsOptions } from './plan.ts';
 
 /** Something that an image cannot hold. */
 export interface TreeProblem {

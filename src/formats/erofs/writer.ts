@@ -4,9 +4,10 @@ import type { Directory } from '../tree.ts';
 import { serializeFamilyA } from './family-a.ts';
 import { serializeFamilyB } from './family-b.ts';
 import type { InodeTable } from './inode-table.ts';
-import { type ErofsOptions, type ErofsVersion, isWhiteout, planTree } from './plan.ts';
+import type { ErofsOptions, ErofsVersion } from './options.ts';
+import { isWhiteout, planTree } from './plan.ts';
 
-export type { ErofsOptions, ErofsVersion } from './plan.ts';
+export type { ErofsOptions, ErofsVersion } from './options.ts';
 
 /**
  * The image of a tree: versions 0 and 1 as mkcomposefs writes them, version 2 as composefs-rs does, byte for byte.
