@@ -14,7 +14,7 @@ export interface RepositoryState {
   links: Record<string, string>;
   /** Paths of all objects. */
   objects: string[];
-  /** Everything else that is a file, segments of the side index left out. */
+  /** Everything else that is a file, the side index left out: what it holds depends on the way to the same objects. */
   others: string[];
 }
 
@@ -25,7 +25,8 @@ export async function readState(repo: string): Promise<RepositoryState> {
     const name = path.slice(repo.length + 1);
     if (entry.isSymbolicLink()) state.links[name] = await readlink(path);
     else if (/^objects\/[0-9a-f]{2}\/[0-9a-f]+$/.test(name)) state.objects.push(name);
-    else if (!entry.isDirectory() && !/^cfs-ostree\/index\/[0-9a-f]{32}\.segment$/.test(name)) state.others.push(name);
+    else if (!entry.isDirectory() && !/^cfs-ostree\/index\/([0-9a-f]{32}\.segment|gaps)$/.test(name))
+      state.others.push(name);
   }
   state.objects.sort();
   state.others.sort();
