@@ -34,11 +34,15 @@ interface Work {
   run(cwd: string, disturbance: Disturbance): Promise<Outcome>;
   /** Calls that have to fail at least once: a test of nothing would pass, too. */
   expected: string[];
+  /** Calls after whose failure another way is tried: when that goes well, so does all of it. */
+  triedAgain?: RegExp;
 }
 
 const store = (cwd: string): string => join(cwd, 'store');
 const WITHOUT_ADDON = { CFS_OSTREE_NO_ADDON: '1' };
 const CHECKPOINT_OBJECTS = 3;
+/** Loose objects of a local source are taken in batches; what a batch refuses is taken alone, which tells why. */
+const OBJECT_IN_BATCH = /(linkat|mkdirat)\(.*"[0-9a-f]{2}(\/[0-9a-f]{126})?"/;
 
 const program =
   (...args: string[]): Work['run'] =>
@@ -73,12 +77,14 @@ const WORKS: Work[] = [
     title: 'pull',
     run: pulling('os/main', 'os'),
     expected: ['linkat', 'symlink', 'rename', 'syncfs', 'mkdir', 'mkdirat'],
+    triedAgain: OBJECT_IN_BATCH,
   },
   {
     title: 'pull of an update',
     prepare: (cwd) => done(pulled('os/first', 'os'), ['create-image', 'os'])(cwd),
     run: pulling('os/main', 'os'),
     expected: ['linkat', 'symlink', 'rename', 'syncfs', 'unlink'],
+    triedAgain: OBJECT_IN_BATCH,
   },
   {
     title: 'pull without the addon',
@@ -169,7 +175,7 @@ const finalState = async (cwd: string): Promise<object> => ({
 });
 
 describeWithPeers('every system call that names something fails in turn', ['strace'], () => {
-  test.each(WORKS)('$title', { timeout: 600_000 }, async ({ prepare, run, expected }) => {
+  test.each(WORKS)('$title', { timeout: 600_000 }, async ({ prepare, run, expected, triedAgain }) => {
     const start = directory.join('start');
     const fresh = async (): Promise<string> => {
       const cwd = directory.join('work');
@@ -198,12 +204,14 @@ describeWithPeers('every system call that names something fails in turn', ['stra
         failures.set(call.name, (failures.get(call.name) ?? 0) + 1);
         const story = `${outcome.failed}\n${outcome.stderr}`;
         const mayLeaveTemporary = leavesTemporary(outcome.failed);
-        if (outcome.exitCode !== 0 || !(mayLeaveTemporary || SIDE_INDEX.test(outcome.failed))) {
+        const isTriedAgain = triedAgain?.test(outcome.failed) ?? false;
+        if (outcome.exitCode !== 0 || !(mayLeaveTemporary || isTriedAgain || SIDE_INDEX.test(outcome.failed))) {
           expect(outcome.exitCode, story).toBe(exitCode);
           const { error } = JSON.parse(outcome.stderr.trim().split('\n').at(-1) ?? '');
           expect(error, story).toMatchObject({ code, where: { file: expect.stringMatching(/./) } });
         }
         await expectNoHalfState(cwd, mayLeaveTemporary, story);
+        if (isTriedAgain && outcome.exitCode === 0) expect(await finalState(cwd), story).toEqual(wanted);
         expect(await run(cwd, { kind: 'none' }), story).toMatchObject({ exitCode: 0, stderr: '' });
         expect(await finalState(cwd), story).toEqual(wanted);
       }
