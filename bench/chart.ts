@@ -30,6 +30,7 @@ export function drawChart({ fileSystem, operations }: Report): string {
     y += GROUP_GAP;
   }
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y + 16}" font-family="sans-serif" font-size="12">
+<title>Wall-clock time of cfs-ostree divided by the other program's, ${escapeText(fileSystem)}</title>
 <rect width="100%" height="100%" fill="white"/>
 <text x="16" y="22" font-size="15" fill="${INK}">Wall-clock time of cfs-ostree divided by the other program's, ${escapeText(fileSystem)}</text>
 <text x="16" y="40" fill="${FAINT}">shorter is better; black marks are targets; green: met, orange: missed; the line is “as fast as the other”</text>
