@@ -4,8 +4,9 @@
  */
 
 import type { CfsError } from '../errors.ts';
-import { CHECKSUM_BYTES, digestBytes, type ObjectId } from '../formats/ids.ts';
+import { digestBytes, type ObjectId } from '../formats/ids.ts';
 import { joined } from '../formats/owned-bytes.ts';
+import { nodeHashing } from '../native.ts';
 import type { DigestTable } from '../store/digest-table.ts';
 import type { ObjectProofs } from '../store/hash-files.ts';
 import type { Repository } from '../store/repository.ts';
@@ -16,6 +17,11 @@ import type { ObjectsCheck } from './fsck-objects.ts';
 const MAX_BATCHES = 3;
 const PROVED = 1;
 
+interface FileToProve extends ExternalFile {
+  /** Digest of all that is proved together: checksum, object, size and header. */
+  proofKey: Uint8Array;
+}
+
 export class ExternalFilesCheck {
   readonly #repo: Repository;
   readonly #objectsCheck: ObjectsCheck;
@@ -24,8 +30,8 @@ export class ExternalFilesCheck {
   readonly #contents: boolean;
   readonly #underWay: Array<Promise<void>> = [];
   readonly #problems: CfsError[] = [];
-  readonly #key = new Uint8Array(CHECKSUM_BYTES);
-  readonly #keyView = new DataView(this.#key.buffer);
+  readonly #sizeBytes = new Float64Array(1);
+  readonly #sizeKey = new Uint8Array(this.#sizeBytes.buffer);
 
   /**
    * @param proved files of any commit that were found right
@@ -47,7 +53,12 @@ export class ExternalFilesCheck {
 
   /** Waits only while too much is under way. Missing objects have findings already. */
   async add(files: ExternalFile[]): Promise<void> {
-    const left = files.filter((file) => this.#isThere(file) && this.#proved.flags(this.#proofKey(file)) === 0);
+    const left: FileToProve[] = [];
+    for (const file of files) {
+      if (!this.#isThere(file)) continue;
+      const proofKey = this.#proofKey(file);
+      if (this.#proved.flags(proofKey) === 0) left.push({ ...file, proofKey });
+    }
     if (left.length === 0) return;
     if (this.#underWay.length >= MAX_BATCHES) await this.#underWay.shift();
     const check = this.#check(left);
@@ -70,7 +81,7 @@ export class ExternalFilesCheck {
     return this.#commit.map.objectNumberAt(index) * digestBytes(this.#repo.algorithm);
   }
 
-  async #check(files: ExternalFile[]): Promise<void> {
+  async #check(files: FileToProve[]): Promise<void> {
     const doubtful = this.#contents ? await this.#unproved(files) : await this.#ofOtherSize(files);
     const hashed = this.#contents
       ? await this.#objectsCheck.hashWithHeaders(
@@ -81,24 +92,24 @@ export class ExternalFilesCheck {
         )
       : undefined;
     const suspects = new Set(doubtful);
-    for (const file of files) if (!suspects.has(file)) this.#proved.mark(PROVED, this.#proofKey(file));
+    for (const file of files) if (!suspects.has(file)) this.#proved.mark(PROVED, file.proofKey);
     for (const [i, file] of doubtful.entries()) {
       if (hashed?.[i].error !== undefined) continue; // the object has a finding of its own
       const object = this.#commit.map.externalAt(file.index) as ObjectId;
       const sizeBytes = hashed?.[i].sizeBytes ?? this.#repo.objects.sizeOfSync(object);
       const problem = externalFileProblem(this.#commit, file, { sizeBytes, checksum: hashed?.[i].checksums[0] });
       if (problem !== undefined) this.#problems.push(problem);
-      else this.#proved.mark(PROVED, this.#proofKey(file));
+      else this.#proved.mark(PROVED, file.proofKey);
     }
   }
 
   /** Those that a closer look is needed at. */
-  async #unproved(files: ExternalFile[]): Promise<ExternalFile[]> {
+  async #unproved(files: FileToProve[]): Promise<FileToProve[]> {
     const isProved = await this.#objectsCheck.prove(this.#ids(files), this.#proofs(files));
     return files.filter((_, i) => isProved[i] === 0);
   }
 
-  async #ofOtherSize(files: ExternalFile[]): Promise<ExternalFile[]> {
+  async #ofOtherSize(files: FileToProve[]): Promise<FileToProve[]> {
     const sizes = await this.#repo.objects.sizesOf(this.#ids(files));
     return files.filter(({ sizeBytes }, i) => sizes[i] !== sizeBytes);
   }
@@ -122,14 +133,11 @@ export class ExternalFilesCheck {
     };
   }
 
-  /** What was proved together: half of the checksum, ten bytes of the object's digest, and the size. Good until the next one. */
-  #proofKey({ index, sizeBytes }: ExternalFile): Uint8Array {
+  /** Nothing is left out: a stream that differs in any of it has to be proved for itself. */
+  #proofKey({ index, sizeBytes, contentHeader }: ExternalFile): Uint8Array {
     const { map } = this.#commit;
-    const checksum = map.checksumBytesAt(index);
-    const idAt = this.#idAt(index);
-    for (let i = 0; i < 14; i++) this.#key[i] = checksum[i];
-    for (let i = 0; i < 10; i++) this.#key[14 + i] = map.objectRefs[idAt + i];
-    this.#keyView.setFloat64(24, sizeBytes);
-    return this.#key;
+    this.#sizeBytes[0] = sizeBytes;
+    const object = map.externalBytesAt(index) as Uint8Array;
+    return nodeHashing.sha256(map.checksumBytesAt(index), object, this.#sizeKey, contentHeader);
   }
 }

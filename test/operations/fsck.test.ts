@@ -55,6 +55,8 @@ interface CommitChanges {
   /** What the archive header says. */
   sizeBytes?: number;
   mode?: number;
+  /** Of the commit, which makes it another one. */
+  title?: string;
   contentType?: bigint;
   withoutDirmeta?: boolean;
 }
@@ -67,7 +69,7 @@ async function publishCommit(repo: Repository, nameOf: (commit: Checksum) => str
   const dirmeta = serializeDirmeta({ uid: 0, gid: 0, mode: 0o40755, xattrs: [] });
   const commit = serializeCommit({
     metadata: [],
-    subject: '',
+    subject: changes.title ?? '',
     body: '',
     timestampSeconds: 0n,
     rootDirtree: toHex(nodeHashing.sha256(dirtree)) as Checksum,
@@ -110,6 +112,17 @@ test.each([
     expect(ok).toBe(!alsoWithoutContents);
   }),
 );
+
+test('what was proved for one commit is not believed of another one with another header', () =>
+  withRepository(async (repo) => {
+    await publishCommit(repo, commitStreamName);
+    const subjects: string[] = [];
+    for (const title of ['1', '2', '3', '4', '5', '6']) // some are looked at before the sound one, some after it
+      subjects.push((await publishCommit(repo, commitStreamName, { title, mode: 0o104755 })).subject);
+    const findings = await findingsOf(repo);
+    expect(findings.every(({ kind }) => kind === 'stream-content-mismatch')).toBe(true);
+    expect(findings.map(({ subject }) => subject).sort()).toEqual(subjects.sort());
+  }));
 
 test('a partial commit may lack objects, but not lie about those it has', () =>
   withRepository(async (repo) => {
