@@ -10,6 +10,7 @@ import { type Dirmeta, parseDirmeta } from '../formats/ostree/dirmeta.ts';
 import { type Dirtree, type DirtreeVisitor, parseDirtree, walkDirtree } from '../formats/ostree/dirtree.ts';
 import { type FileHeader, parseArchiveHeader } from '../formats/ostree/file-header.ts';
 import { MAX_FILE_BYTES } from '../formats/ostree/limits.ts';
+import { joined } from '../formats/owned-bytes.ts';
 import {
   CONTENT_TYPE_OSTREE_COMMIT,
   CONTENT_TYPE_PARTIAL,
@@ -193,13 +194,9 @@ export const findPartialCommit = (repo: Repository, checksum: Checksum): Promise
  * Whether everything that a stored commit refers to is there. What a ref leads to always is; a collector of another program that was
  * killed may have left any other stream without its objects.
  */
-export function isWhole(repo: Repository, { map, namedRefs }: StoredCommit): boolean {
-  const isThere = (id: ObjectId): boolean => repo.objects.sizeOfSync(id) !== undefined;
-  for (let i = 0; i < map.count; i++) {
-    const object = map.externalAt(i);
-    if (object !== undefined && !isThere(object)) return false;
-  }
-  return [...namedRefs.values()].every(isThere);
+export async function isWhole(repo: Repository, { map, namedRefs }: StoredCommit): Promise<boolean> {
+  const sizes = await repo.objects.sizesOf(joined([map.objectRefs, ...[...namedRefs.values()].map(idToBytes)]));
+  return sizes.every((size) => size >= 0);
 }
 
 async function openStream(

@@ -3,6 +3,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { getSystemErrorName } from 'node:util';
 import { type Algorithm, CHECKSUM_BYTES, digestBytes, idToBytes } from '../formats/ids.ts';
+import { joined } from '../formats/owned-bytes.ts';
 import type { NativeAddon, StagedContents, StagedNames, StagingPlace } from '../native.ts';
 import type { StoredCommit } from './commit-reader.ts';
 import { type ExportedObject, STAGED_KINDS, stagedName } from './exported-object.ts';
@@ -94,14 +95,12 @@ function contentsOf({ map }: StoredCommit, objects: ExportedObject[], idBytes: n
     }
     return map.dataAt(index);
   });
-  const data = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
   let end = 0;
   parts.forEach((part, i) => {
-    data.set(part, end);
     end += part.length;
     ends.setUint32(4 * i, end, true);
   });
-  return { ...names, ids, data, dataEnds };
+  return { ...names, ids, data: joined(parts), dataEnds };
 }
 
 /** Besides those of STAGED_KINDS. */

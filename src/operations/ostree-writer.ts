@@ -38,6 +38,7 @@ export class OstreeWriter implements AsyncDisposable {
     path: string,
     staging: string,
     mode: ExportMode,
+    stager: FileStager,
     batches: NativeStaging | undefined,
     addon: NativeAddon | undefined,
     lock: FileHandle | undefined,
@@ -45,7 +46,7 @@ export class OstreeWriter implements AsyncDisposable {
     this.#path = path;
     this.#staging = staging;
     this.#mode = mode;
-    this.#stager = openFileStager(mode, addon);
+    this.#stager = stager;
     this.#batches = batches;
     this.#native = addon;
     this.#lock = lock;
@@ -61,13 +62,13 @@ export class OstreeWriter implements AsyncDisposable {
     if (mode !== undefined) openFileStager(mode, addon); // refused before anything is made
     try {
       const actual = await openOrCreateRepository(path, mode);
-      openFileStager(actual, addon);
+      const stager = openFileStager(actual, addon);
       const lock = await lockShared(path, addon);
       await makeDirectories(join(path, 'tmp'));
       const staging = await mkdtemp(join(path, 'tmp', 'cfs-ostree-export-'));
       const directories = { objects: objects.root, staging, target: join(path, 'objects') };
       const batches = addon && (await NativeStaging.open(addon, directories, actual, algorithm));
-      const writer = new OstreeWriter(path, staging, actual, batches, addon, lock);
+      const writer = new OstreeWriter(path, staging, actual, stager, batches, addon, lock);
       writer.hasSummary = await exists(join(path, 'summary'));
       return writer;
     } catch (error) {

@@ -159,7 +159,7 @@ class CommitPull {
     if ((await this.#streamsWithRef()).has(name)) return id;
     const { findCommit, isWhole } = await import('./commit-reader.ts');
     const stored = await ifUsable(findCommit(this.#repo, checksum), this.#progress);
-    return stored !== undefined && isWhole(this.#repo, stored) ? id : undefined;
+    return stored !== undefined && (await isWhole(this.#repo, stored)) ? id : undefined;
   }
 
   /** As the pull begins. */

@@ -33,7 +33,10 @@ export async function tagRef(repo: Repository, source: string, name: string): Pr
   const commit = await resolveCommit(repo, source);
   if ((await repo.streams.resolve(commitStreamName(commit))) === undefined)
     throw new NotFoundError('this commit is not stored here', { object: `${commit}.commit` });
-  if (!(await streamsWithRef(repo)).has(commitStreamName(commit)) && !isWhole(repo, await openCommit(repo, commit)))
+  if (
+    !(await streamsWithRef(repo)).has(commitStreamName(commit)) &&
+    !(await isWhole(repo, await openCommit(repo, commit)))
+  )
     throw new MissingObjectError('objects of this commit are missing here; pull it again', {
       object: `${commit}.commit`,
     });

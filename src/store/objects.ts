@@ -92,9 +92,9 @@ export class ObjectStore {
    */
   async sizesOf(ids: Uint8Array): Promise<Float64Array> {
     const { algorithm } = this.#options;
-    const oneId = digestBytes(algorithm);
     if (ids.length === 0) return new Float64Array(0);
     if (native !== undefined) return native.objectSizes(this.root, algorithm, ids);
+    const oneId = digestBytes(algorithm);
     return Float64Array.from(
       { length: ids.length / oneId },
       (_, i) => this.sizeOfSync(objectIdFromBytes(ids.subarray(i * oneId, (i + 1) * oneId))) ?? NO_SIZE,
