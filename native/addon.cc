@@ -13,11 +13,28 @@ InstanceData& instanceData(napi_env env) {
 
 WorkerPool& commonPool(napi_env env) {
   InstanceData& data = instanceData(env);
-  if (data.pool == nullptr) data.pool = std::make_unique<WorkerPool>(env, usableCpus(), IngestWorker::make);
+  if (data.pool == nullptr) {
+    const size_t threads = data.poolThreads.has_value() ? *data.poolThreads : usableCpus();
+    data.pool = std::make_unique<WorkerPool>(env, threads, IngestWorker::make);
+  }
   return *data.pool;
 }
 
 namespace {
+
+napi_value useThreads(Call& call) {
+  InstanceData& data = instanceData(call.env());
+  if (data.pool != nullptr) throw ErrorToThrow{"ERR_CFS_NATIVE", "the threads are at work already"};
+  const uint32_t count = call.number(0, "count");
+  if (count == 0 || count > kMostThreads) throw TypeProblem{"count must be a number from 1 to 1024"};
+  data.poolThreads = count;
+  return makeUndefined(call.env());
+}
+
+void defineThreads(napi_env env, napi_value exports) {
+  const FunctionEntry functions[] = {{"useThreads", entry<useThreads>}};
+  defineFunctions(env, exports, functions, std::size(functions));
+}
 
 void defineEngines(napi_env env, napi_value exports) {
   const char* sha = bestShaEngine() == ShaEngine::Avx512 ? "avx512" : "evp";
@@ -38,6 +55,7 @@ napi_value initialize(napi_env env, napi_value exports) {
     data.release();
     defineEngines(env, exports);
     defineInflate(env, exports);
+    defineThreads(env, exports);
     defineIngest(env, exports);
     defineHashFiles(env, exports);
     defineOstreeExport(env, exports);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "worker-pool.h"
 
@@ -11,6 +12,8 @@ constexpr uint32_t kMostThreads = 1024;
 
 struct InstanceData {
   napi_ref streamClass = nullptr;
+  /** Threads of the pool; without, one for each CPU. */
+  std::optional<size_t> poolThreads;
   /** For everything but ingest; made when first needed. */
   std::unique_ptr<WorkerPool> pool;
 };

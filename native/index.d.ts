@@ -243,6 +243,13 @@ export interface NativeAddon {
   /** What this build and machine use: SHA-512 and SHA-256 of many blocks at once, and inflate. */
   readonly engines: Readonly<{ sha512: 'avx512' | 'evp'; sha256: 'avx512' | 'evp'; inflate: 'libdeflate' | 'zlib' }>;
 
+  /**
+   * Threads of everything but `Ingest`, which has its own; default: one for each CPU that this process may use.
+   * @param count 1 to 1024
+   * @throws ERR_CFS_NATIVE once they are at work
+   */
+  useThreads(count: number): void;
+
   readonly Ingest: typeof Ingest;
   readonly ObjectSweep: typeof ObjectSweep;
 

@@ -52,5 +52,6 @@ int deflateEnd(z_stream* stream);
 // libuv
 const char* uv_err_name(int error);
 const char* uv_strerror(int error);
+unsigned int uv_available_parallelism(void);
 
 }  // extern "C"

@@ -1,12 +1,11 @@
 #include "worker-pool.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <set>
 
 #include "js.h"
+#include "node-symbols.h"
 #include "system.h"
 
 namespace cfs {
@@ -38,12 +37,7 @@ LivePools& livePools() {
 
 }  // namespace
 
-size_t usableCpus() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (::sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) return static_cast<size_t>(CPU_COUNT(&set));
-  return std::max(1u, std::thread::hardware_concurrency());
-}
+size_t usableCpus() { return std::max(1u, uv_available_parallelism()); }
 
 void Job::keep(napi_env env, napi_value value) {
   napi_ref reference;

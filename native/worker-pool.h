@@ -96,7 +96,7 @@ class WorkerPool {
   std::vector<napi_deferred> closeWaiters_;
 };
 
-/** CPUs that this process may use. */
+/** CPUs that this process may use, by its affinity and the quota of its control group: what os.availableParallelism() says. */
 size_t usableCpus();
 
 }  // namespace cfs

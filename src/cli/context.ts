@@ -51,7 +51,7 @@ export class CliContext {
   /** Paints for stdout. */
   paint: Painter = painter(false);
   #display: ProgressDisplay | undefined;
-  #warned = false;
+  #addonPrepared = false;
 
   /** Called once the options are known, before the command runs. */
   async configure(flags: GlobalFlags, outputKind: OutputKind): Promise<void> {
@@ -93,7 +93,7 @@ export class CliContext {
   }: OpenRepositoryOptions = {}): Promise<Repository> {
     if (beginsWork) keepYoungGenerationSmall();
     const { openRepository } = await import('../store/repository.ts');
-    await this.warnOfMissingAddon();
+    await this.prepareAddon();
     return openRepository(this.repoPath, {
       lock,
       ...rest,
@@ -137,12 +137,13 @@ export class CliContext {
     this.#display?.clear();
   }
 
-  /** For commands that open repositories otherwise; says it once, however often it is called. */
-  async warnOfMissingAddon(): Promise<void> {
-    if (this.#warned) return;
-    this.#warned = true;
+  /** For commands that open repositories otherwise. Warns where it is missing, once, however often it is called. */
+  async prepareAddon(): Promise<void> {
+    if (this.#addonPrepared) return;
+    this.#addonPrepared = true;
     const { addonWarning, native } = await import('../native.ts');
     native?.keepMemorySmall(); // before other threads allocate
+    if (this.flags.jobs !== undefined) native?.useThreads(this.flags.jobs);
     const warning = addonWarning();
     if (warning !== undefined) this.progress.warn(warning);
   }

@@ -26,7 +26,8 @@ export const globalOptions = (): Option[] => [
   new Option('--lock-timeout <seconds>', 'longest wait for a repository that another process has locked')
     .argParser(wholeNumber(0, MAX_LOCK_TIMEOUT_SECONDS))
     .default(300),
-  new Option('--jobs <n>', 'threads and connections; default: what suits the machine').argParser(
-    wholeNumber(1, MAX_JOBS),
-  ),
+  new Option(
+    '--jobs <n>',
+    'threads, and connections to a server; default: a thread for each core, 12 connections and more to a far server',
+  ).argParser(wholeNumber(1, MAX_JOBS)),
 ];

@@ -31,7 +31,7 @@ export interface FetchOptions {
   dryRun?: boolean;
   /** Share file content with a local source instead of copying it. */
   link?: LinkMode;
-  /** Ingest threads; default: one for each core. */
+  /** Ingest threads; default: one for each core, eight at most. */
   jobs?: number;
   checkpoint?: Partial<CheckpointInterval>;
 }

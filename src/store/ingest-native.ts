@@ -37,6 +37,10 @@ interface AdoptItem {
   header: FileHeader;
 }
 
+/** The one JavaScript thread has an eighth or more of the work of a pull or commit: more threads than this would wait for it. */
+const MAX_DEFAULT_THREADS = 8;
+const defaultThreads = (): number => Math.min(availableParallelism(), MAX_DEFAULT_THREADS);
+
 export class NativeIngest implements FileIngest {
   readonly threads: number;
   readonly #engine: InstanceType<NativeAddon['Ingest']>;
@@ -53,7 +57,7 @@ export class NativeIngest implements FileIngest {
   constructor(
     native: NativeAddon,
     repo: Repository,
-    { link = 'none', alsoSha256 = false, threads = availableParallelism(), source }: IngestOptions,
+    { link = 'none', alsoSha256 = false, threads = defaultThreads(), source }: IngestOptions,
   ) {
     this.#objectsRoot = repo.objects.root;
     this.threads = threads;

@@ -32,7 +32,7 @@ export interface IngestOptions {
   link?: LinkMode;
   /** Also compute the sha256 fs-verity digest of each body (for `ostree.composefs.digest.v0` in sha512 repositories). */
   alsoSha256?: boolean;
-  /** Worker threads; default: one for each core. */
+  /** Worker threads; default: one for each core, eight at most. */
   threads?: number;
   /** Where the bodies come from: errors name it, and not every engine reads every mode. */
   source?: { readonly url: string; readonly mode: RepositoryMode };

@@ -137,6 +137,28 @@ describe('stderr of a program that is watched by another', () => {
   });
 });
 
+test.each([
+  ['fsck', 'fsck'],
+  ['export', 'export os/main ./NEW'],
+])('--jobs is how many threads are at work in %s', async (_title, command) => {
+  await ensureBuilt();
+  await using world = await openWorld();
+  const count =
+    "process.stderr.write(String(process.getBuiltinModule('node:fs').readdirSync('/proc/self/task').length))";
+  const preload = `data:text/javascript,${encodeURIComponent(`process.on('exit', () => ${count})`)}`;
+  /** At the end, all of the process. */
+  const threads = async (jobs: number): Promise<number> => {
+    const args = [...command.replace('NEW', `with-${jobs}`).split(' '), '--jobs', String(jobs), '--quiet'];
+    const { exitCode, stderr } = await runCommand(process.execPath, ['--import', preload, PROGRAM, ...args], {
+      cwd: world.cwd,
+      env: cliEnvironment(world.env),
+    });
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: expect.stringMatching(/^\d+$/) });
+    return Number(stderr);
+  };
+  expect((await threads(7)) - (await threads(1))).toBe(6);
+});
+
 describe('start', () => {
   test('is refused under a Node that is too old, in one line', async () => {
     await ensureBuilt();

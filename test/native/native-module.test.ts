@@ -43,6 +43,23 @@ test('the allocator of this C library can be told to keep memory small', () => {
   expect(native?.keepMemorySmall()).toBe(isGlibc);
 });
 
+test('as many threads are at work as were asked for', async () => {
+  const script = `
+    const addon = require(process.argv[1]);
+    const { readdirSync } = require('node:fs');
+    const count = () => readdirSync('/proc/self/task').length;
+    addon.useThreads(5);
+    const before = count();
+    addon.fsVerityFile(process.execPath, 'sha256').then(() => {
+      let refusal;
+      try { addon.useThreads(1); } catch (error) { refusal = error.code; }
+      console.log(JSON.stringify([count() - before, refusal]));
+    });
+  `;
+  const { stdout } = await runChecked(process.execPath, ['-e', script, join(ROOT, 'native/build/cfs_ostree.node')]);
+  expect(JSON.parse(stdout)).toEqual([5, 'ERR_CFS_NATIVE']);
+});
+
 describe('nodeZstd', () => {
   test.each([1, 100, 131_072, 1_000_000])(
     '%i bytes: one frame without content size, as a streaming writer makes it',

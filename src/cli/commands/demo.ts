@@ -17,7 +17,7 @@ export const demoCommand = (cli: CliContext) =>
     output: 'report',
   }).action(async () => {
     const { runDemo } = await import('../../operations/demo.ts');
-    await cli.warnOfMissingAddon();
+    await cli.prepareAddon();
     let shown: Promise<void> = Promise.resolve();
     let number = 0;
     const { steps } = await runDemo({

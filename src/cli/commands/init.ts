@@ -39,7 +39,7 @@ export const initCommand = (cli: CliContext) =>
     .option('--ensure', 'it is fine if the repository is there with the same settings')
     .action(async (path: string | undefined, { algorithm, erofsVersion, insecure, ensure }: Flags) => {
       const { initRepository } = await import('../../store/init.ts');
-      await cli.warnOfMissingAddon();
+      await cli.prepareAddon();
       const report = await initRepository(path ?? cli.repoPath, {
         algorithm: algorithmNamed(algorithm),
         erofsVersion: Number(erofsVersion) as 0 | 1 | 2,
