@@ -3,38 +3,23 @@
 import { MissingObjectError, type Where } from '../errors.ts';
 import { CommitMap } from '../formats/commit-map.ts';
 import { CommitMapBuilder } from '../formats/commit-map-builder.ts';
-import {
-  type Checksum,
-  checksumFromBytes,
-  idToBytes,
-  inlineContentMax,
-  type ObjectId,
-  objectIdFromBytes,
-} from '../formats/ids.ts';
+import { type Checksum, checksumFromBytes, idToBytes, type ObjectId, objectIdFromBytes } from '../formats/ids.ts';
 import { type Commit, serializeCommit } from '../formats/ostree/commit.ts';
 import { serializeDirmeta } from '../formats/ostree/dirmeta.ts';
 import { serializeDirtree } from '../formats/ostree/dirtree.ts';
-import {
-  type FileHeader,
-  isSymlink,
-  serializeArchiveHeader,
-  serializeContentHeader,
-} from '../formats/ostree/file-header.ts';
 import { glibDictionaryOrder } from '../formats/ostree/glib-dictionary.ts';
 import { validateRefName } from '../formats/ostree/refs.ts';
 import type { Directory } from '../formats/tree.ts';
 import { nodeHashing } from '../native.ts';
 import { type Progress, silentProgress } from '../progress.ts';
-import type { FileIngest } from '../store/ingest.ts';
-import { openIngest } from '../store/open-ingest.ts';
 import { commitStreamName, ostreeRefPath } from '../store/ostree-refs.ts';
 import { publish } from '../store/publish.ts';
 import type { Repository } from '../store/repository.ts';
 import { appendToSideIndex } from '../store/side-index.ts';
+import { ContentCommitter } from './commit-contents.ts';
 import { CommitObjects, findCommit } from './commit-reader.ts';
 import { storeCommitMap } from './commit-stream.ts';
 import { computeComposefsDigest } from './composefs-digest.ts';
-import { forEachConcurrently } from './concurrently.ts';
 import { findRef, resolveCommit } from './resolve-name.ts';
 import {
   type CommitModifier,
@@ -71,9 +56,6 @@ export interface CommitResult {
 
 type MetadataValue = Commit['metadata'][number][1];
 
-/** Files that are handed to ingest at the same time. */
-const IN_FLIGHT = 128;
-
 export async function commitTree(
   repo: Repository,
   input: { directory: string } | { tree: Directory },
@@ -83,9 +65,9 @@ export async function commitTree(
   validateRefName(branch, { field: '--branch' });
   await repo.requireWritable();
   const parent = await findParent(repo, options);
-  const root =
+  const { root, files } =
     'directory' in input
-      ? await scanDirectory(input.directory, options, signal)
+      ? scanDirectory(input.directory, options)
       : scanTree(input.tree, options, (file) => {
           const { digest } = file as { digest?: ObjectId };
           if (digest === undefined)
@@ -95,7 +77,7 @@ export async function commitTree(
 
   const builder = new CommitMapBuilder(repo.algorithm);
   const contents = new ContentCommitter(repo, builder, options);
-  await contents.addAll(collectFiles(root));
+  await contents.addAll(files);
   const rootIds = addDirectories(builder, root, contents.checksums);
   const commit: Commit = {
     metadata: [
@@ -125,92 +107,6 @@ export async function commitTree(
 async function findParent(repo: Repository, { branch, parent }: CommitOptions): Promise<Checksum | undefined> {
   if (parent === 'none') return undefined;
   return parent === undefined ? findRef(repo, branch) : resolveCommit(repo, parent);
-}
-
-/** Stores file objects and remembers what each file's checksum turned out to be. */
-class ContentCommitter {
-  readonly checksums = new Map<FileToCommit, Checksum>();
-  readonly sha256Digests = new Map<Checksum, Uint8Array>();
-  files = 0;
-  sizeBytes = 0;
-  readonly #repo: Repository;
-  readonly #builder: CommitMapBuilder;
-  readonly #options: CommitOptions;
-  readonly #inodes = new Map<string, Promise<Checksum>>();
-
-  constructor(repo: Repository, builder: CommitMapBuilder, options: CommitOptions) {
-    this.#repo = repo;
-    this.#builder = builder;
-    this.#options = options;
-  }
-
-  async addAll(files: FileToCommit[]): Promise<void> {
-    const { jobs, signal, progress = silentProgress, generateComposefsMetadata } = this.#options;
-    await using ingest = openIngest(this.#repo, {
-      threads: jobs,
-      alsoSha256: generateComposefsMetadata && this.#repo.algorithm !== 'sha256',
-    });
-    await forEachConcurrently(files, IN_FLIGHT, async (file) => {
-      signal?.throwIfAborted();
-      this.checksums.set(file, await this.#addInode(ingest, file));
-      progress.update({
-        phase: 'files',
-        done: this.checksums.size,
-        total: files.length,
-        bytesDone: this.sizeBytes,
-      });
-    });
-  }
-
-  /** Hard links on disk are read once. */
-  #addInode(ingest: FileIngest, file: FileToCommit): Promise<Checksum> {
-    if (file.inodeKey === undefined) return this.#add(ingest, file);
-    let checksum = this.#inodes.get(file.inodeKey);
-    if (checksum === undefined) {
-      checksum = this.#add(ingest, file);
-      this.#inodes.set(file.inodeKey, checksum);
-    }
-    return checksum;
-  }
-
-  async #add(ingest: FileIngest, { header, path, content }: FileToCommit): Promise<Checksum> {
-    if (path === undefined) return this.#addInMemory(header, content ?? new Uint8Array(0));
-    const { checksum, data, object, sizeBytes, sha256Digest } = await ingest.adopt(path, header);
-    if (sha256Digest !== undefined) this.sha256Digests.set(checksum, sha256Digest);
-    return this.#count(checksum, data, object, sizeBytes);
-  }
-
-  async #addInMemory(header: FileHeader, content: Uint8Array): Promise<Checksum> {
-    const { algorithm, objects } = this.#repo;
-    const archiveHeader = serializeArchiveHeader(header, content.length);
-    const checksum = checksumFromBytes(nodeHashing.sha256(serializeContentHeader(header), content));
-    if (isSymlink(header) || content.length <= inlineContentMax(algorithm)) {
-      const data = new Uint8Array(archiveHeader.length + content.length);
-      data.set(archiveHeader);
-      data.set(content, archiveHeader.length);
-      return this.#count(checksum, data, undefined, content.length);
-    }
-    this.sha256Digests.set(checksum, nodeHashing.fsVerity('sha256', content));
-    return this.#count(checksum, archiveHeader, idToBytes((await objects.store(content)).id), content.length);
-  }
-
-  #count(checksum: Checksum, data: Uint8Array, object: Uint8Array | undefined, sizeBytes: number): Checksum {
-    if (this.#builder.add(idToBytes(checksum), data, object)) {
-      this.files++;
-      this.sizeBytes += sizeBytes;
-    }
-    return checksum;
-  }
-}
-
-function collectFiles(root: DirectoryToCommit): FileToCommit[] {
-  const files: FileToCommit[] = [];
-  const pending = [root];
-  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-    for (const { file } of next.files) files.push(file);
-    for (const { directory } of next.directories) pending.push(directory);
-  }
-  return files;
 }
 
 /** Children before parents, without recursion: depth is bounded by the scan, the call stack stays flat. */

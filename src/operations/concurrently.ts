@@ -1,25 +1,28 @@
 /** Many small asynchronous jobs, a bounded number at the same time. */
 
 /**
- * Runs `work` for each item. After a failure nothing new is started; it ends when nothing is under way any more.
+ * Runs `work` for each item, which is taken when there is room for it. After a failure, of work or of taking, nothing new is started;
+ * it ends when nothing is under way any more.
  * @throws the first failure
  */
 export async function forEachConcurrently<Item>(
-  items: readonly Item[],
+  items: Iterable<Item>,
   inFlight: number,
   work: (item: Item) => Promise<void>,
 ): Promise<void> {
-  let next = 0;
+  const iterator = items[Symbol.iterator]();
   let failure: { error: unknown } | undefined;
   const worker = async () => {
-    while (next < items.length && failure === undefined) {
+    while (failure === undefined) {
       try {
-        await work(items[next++]);
+        const next = iterator.next();
+        if (next.done) return;
+        await work(next.value);
       } catch (error) {
         failure ??= { error };
       }
     }
   };
-  await Promise.all(Array.from({ length: Math.min(inFlight, items.length) }, worker));
+  await Promise.all(Array.from({ length: inFlight }, worker));
   if (failure !== undefined) throw failure.error;
 }

@@ -4,12 +4,12 @@ import { mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { explainWriteError, type Where } from '../errors.ts';
 import type { FileBody, LooseObjects, RepositoryMode } from '../formats/file-body.ts';
-import { type Checksum, checksumFromBytes, digestBytes, idToBytes } from '../formats/ids.ts';
-import { type FileHeader, serializeContentHeader } from '../formats/ostree/file-header.ts';
+import { CHECKSUM_BYTES, type Checksum, checksumFromBytes, digestBytes, idToBytes } from '../formats/ids.ts';
+import { serializeContentHeader } from '../formats/ostree/file-header.ts';
 import { type OwnedBytes, release } from '../formats/owned-bytes.ts';
 import { returnPiece } from '../formats/pieces.ts';
 import { type IngestBatch, IngestHow, IngestStatus, type NativeAddon } from '../native.ts';
-import type { AdoptedFile, FileIngest, IngestedFile, IngestOptions, LinkMode } from './ingest.ts';
+import type { AdoptedFile, FileIngest, FileToAdopt, IngestedFile, IngestOptions, LinkMode } from './ingest.ts';
 import { type Refused, refusalError } from './ingest-errors.ts';
 import type { Repository } from './repository.ts';
 
@@ -32,10 +32,6 @@ interface Wanted<Body> {
 }
 type ArchiveItem = Wanted<Extract<FileBody, { form: 'archive' }>>;
 type LocalItem = Wanted<Extract<FileBody, { form: 'local' }>>;
-interface AdoptItem {
-  path: string;
-  header: FileHeader;
-}
 
 /** The one JavaScript thread has an eighth or more of the work of a pull or commit: more threads than this would wait for it. */
 const MAX_DEFAULT_THREADS = 8;
@@ -51,7 +47,6 @@ export class NativeIngest implements FileIngest {
   readonly #archive: Batcher<ArchiveItem>;
   /** A batch is read in one way: by repository mode, with or without extended attributes. */
   readonly #local = new Map<string, Batcher<LocalItem>>();
-  readonly #adopt: Batcher<AdoptItem>;
   #bytesWritten = 0;
 
   constructor(
@@ -62,7 +57,6 @@ export class NativeIngest implements FileIngest {
     this.#objectsRoot = repo.objects.root;
     this.threads = threads;
     this.#archive = new Batcher(threads, (items) => this.#sendArchive(items));
-    this.#adopt = new Batcher(threads, (items) => this.#sendAdopt(items));
     this.#idBytes = digestBytes(repo.algorithm);
     this.#link = link;
     this.#where = source === undefined ? {} : { file: source.url };
@@ -102,8 +96,17 @@ export class NativeIngest implements FileIngest {
     return Array.from(batch.status, (status, i) => (status < FIRST_REFUSAL ? this.#file(batch, i) : undefined));
   }
 
-  adopt(path: string, header: FileHeader): Promise<AdoptedFile> {
-    return this.#adopt.add({ path, header }, 0) as Promise<AdoptedFile>;
+  async adopt(files: readonly FileToAdopt[]): Promise<AdoptedFile[]> {
+    const batch = await this.#engine.adopt(
+      files.map(({ path }) => path),
+      files.map(({ header }) => serializeContentHeader(header)),
+    );
+    return files.map(({ path }, i) => {
+      const checksum = checksumFromBytes(batch.checksums, CHECKSUM_BYTES * i);
+      const outcome = this.#outcome(batch, i, { checksum, body: { form: 'local', path, mode: 'bare' } });
+      if ('error' in outcome) throw outcome.error;
+      return { ...outcome.file, checksum };
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -133,19 +136,6 @@ export class NativeIngest implements FileIngest {
       },
     );
     return items.map(({ checksum, body }, i) => this.#outcome(batch, i, { checksum, body }));
-  }
-
-  async #sendAdopt(items: AdoptItem[]): Promise<Outcome[]> {
-    const batch = await this.#engine.adopt(
-      items.map(({ path }) => path),
-      items.map(({ header }) => serializeContentHeader(header)),
-    );
-    return items.map(({ path }, i) => {
-      const found = (batch.checksums as Uint8Array).subarray(32 * i, 32 * (i + 1));
-      const checksum = checksumFromBytes(found);
-      const outcome = this.#outcome(batch, i, { checksum, body: { form: 'local', path, mode: 'bare' } });
-      return 'error' in outcome ? outcome : { file: { ...outcome.file, checksum } as AdoptedFile };
-    });
   }
 
   async #addChunks(checksum: Checksum, chunks: AsyncIterable<OwnedBytes>): Promise<IngestedFile> {

@@ -9,14 +9,13 @@ import { AddonNeededError, DigestMismatchError, FormatError, SourceError, type W
 import type { FileBody, RepositoryMode } from '../formats/file-body.ts';
 import { type Checksum, inlineContentMax, objectIdFromBytes } from '../formats/ids.ts';
 import {
-  type FileHeader,
   isSymlink,
   parseArchiveHeader,
   serializeArchiveHeader,
   serializeContentHeader,
 } from '../formats/ostree/file-header.ts';
 import { MAX_HEADER_BYTES } from '../formats/ostree/limits.ts';
-import type { AdoptedFile, FileIngest, IngestedFile, IngestOptions } from './ingest.ts';
+import type { AdoptedFile, FileIngest, FileToAdopt, IngestedFile, IngestOptions } from './ingest.ts';
 import type { Repository } from './repository.ts';
 import { openVerityHasher } from './verity-hasher.ts';
 
@@ -53,7 +52,13 @@ export class PortableIngest implements FileIngest {
     return this.#addArchive(checksum, readLocal(body.path), { ...where, file: body.path });
   }
 
-  async adopt(path: string, header: FileHeader): Promise<AdoptedFile> {
+  async adopt(files: readonly FileToAdopt[]): Promise<AdoptedFile[]> {
+    const adopted: AdoptedFile[] = [];
+    for (const file of files) adopted.push(await this.#adoptOne(file));
+    return adopted;
+  }
+
+  async #adoptOne({ path, header }: FileToAdopt): Promise<AdoptedFile> {
     const where = { file: path };
     const { size } = await stat(path).catch((error: unknown) => {
       throw new SourceError('cannot be read', where, { cause: error });

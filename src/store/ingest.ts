@@ -21,6 +21,11 @@ export interface IngestedFile {
   sha256Digest?: Uint8Array;
 }
 
+export interface FileToAdopt {
+  path: string;
+  header: FileHeader;
+}
+
 export interface AdoptedFile extends IngestedFile {
   checksum: Checksum;
 }
@@ -52,10 +57,10 @@ export interface FileIngest extends AsyncDisposable {
    */
   addLoose?(objects: LooseObjects, checksums: Uint8Array): Promise<Array<IngestedFile | undefined>>;
   /**
-   * Takes a regular file on disk that has no checksum yet, as content under this header.
-   * @throws FormatError when it is no regular file; SourceError when it cannot be read
+   * Takes regular files on disk that have no checksum yet, each as content under its header. Some of them may be stored when it fails.
+   * @throws FormatError for one that is no regular file; SourceError for one that cannot be read
    */
-  adopt(path: string, header: FileHeader): Promise<AdoptedFile>;
+  adopt(files: readonly FileToAdopt[]): Promise<AdoptedFile[]>;
   /** Bytes of content written to the store so far. */
   readonly bytesWritten: number;
   /** How many objects are worked on at the same time. */
