@@ -8,6 +8,9 @@ import { CHECKSUM_BYTES } from './ids.ts';
 /** 256 little-endian u32. */
 export const BUCKETS_BYTES = 4 * 256;
 
+/** Checksums are spread evenly, so a guess at the place comes close; bisection follows, for those of a stranger need not be. */
+const MAX_GUESSES = 4;
+
 /** Reports damage at an offset of the bytes; does not return. */
 export type Fail = (field: string, offset: number, problem: string) => never;
 
@@ -42,12 +45,22 @@ export class ChecksumTable {
     const first = bytes[offset];
     let low = first === 0 ? 0 : this.#bucketEnd(first - 1);
     let high = this.#bucketEnd(first);
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      const order = compareChecksums(this.#bytes, this.#checksumsAt + CHECKSUM_BYTES * middle, bytes, offset);
+    const wanted = secondToFourth(bytes, offset);
+    let lowValue = 0;
+    let highValue = 1 << 24;
+    for (let guesses = 0; low < high; guesses++) {
+      const share = guesses < MAX_GUESSES ? (wanted - lowValue) / (highValue - lowValue + 1) : 0.5;
+      const middle = low + Math.floor((high - low) * share);
+      const at = this.#checksumsAt + CHECKSUM_BYTES * middle;
+      const order = compareChecksums(this.#bytes, at, bytes, offset);
       if (order === 0) return middle;
-      if (order < 0) low = middle + 1;
-      else high = middle;
+      if (order < 0) {
+        low = middle + 1;
+        lowValue = secondToFourth(this.#bytes, at);
+      } else {
+        high = middle;
+        highValue = secondToFourth(this.#bytes, at);
+      }
     }
     return -1;
   }
@@ -87,16 +100,21 @@ export function writeChecksumTable(
   checksums: Uint8Array,
   order: Uint32Array,
 ): void {
-  const view = new DataView(out.buffer, out.byteOffset, out.byteLength);
   for (let index = 0; index < order.length; index++) {
     const from = CHECKSUM_BYTES * order[index];
     const to = checksumsAt + CHECKSUM_BYTES * index;
     for (let i = 0; i < CHECKSUM_BYTES; i++) out[to + i] = checksums[from + i];
-    view.setUint32(bucketsAt + 4 * checksums[from], index + 1, true);
   }
-  for (let byte = 1; byte < 256; byte++) {
-    const before = view.getUint32(bucketsAt + 4 * (byte - 1), true); // an empty bucket ends where the one before it does
-    if (view.getUint32(bucketsAt + 4 * byte, true) === 0) view.setUint32(bucketsAt + 4 * byte, before, true);
+  writeBuckets(out, bucketsAt, checksumsAt, order.length);
+}
+
+/** Writes the bucket ends of `count` sorted checksums that are there already. */
+export function writeBuckets(out: Uint8Array, bucketsAt: number, checksumsAt: number, count: number): void {
+  const view = new DataView(out.buffer, out.byteOffset, out.byteLength);
+  let end = 0;
+  for (let byte = 0; byte < 256; byte++) {
+    while (end < count && out[checksumsAt + CHECKSUM_BYTES * end] === byte) end++;
+    view.setUint32(bucketsAt + 4 * byte, end, true);
   }
 }
 
@@ -130,8 +148,11 @@ export function sortChecksums(checksums: Uint8Array): Uint32Array {
   return order;
 }
 
+const secondToFourth = (bytes: Uint8Array, at: number): number =>
+  (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3];
+
 /** Byte order of two checksums: < 0, 0 or > 0. */
-function compareChecksums(a: Uint8Array, aOffset: number, b: Uint8Array, bOffset: number): number {
+export function compareChecksums(a: Uint8Array, aOffset: number, b: Uint8Array, bOffset: number): number {
   for (let i = 0; i < CHECKSUM_BYTES; i++) {
     const difference = a[aOffset + i] - b[bOffset + i];
     if (difference !== 0) return difference;

@@ -78,6 +78,11 @@ export class CommitMap {
     return checksumFromBytes(this.checksumBytesAt(index));
   }
 
+  /** Where in `content` the checksum starts. */
+  checksumStartAt(index: number): number {
+    return MAP_HEADER_BYTES + CHECKSUM_BYTES * index;
+  }
+
   /** The same as 32 raw bytes; a view. */
   checksumBytesAt(index: number): Uint8Array {
     return this.#table.at(index);

@@ -79,7 +79,7 @@ export class CommitFetch {
     const repo = this.#repo;
     const dryRun = this.#options.dryRun ?? false;
     const known = await this.#knownObjects(wanted);
-    const builder = new CommitMapBuilder(repo.algorithm);
+    const builder = new CommitMapBuilder(repo.algorithm, known.main?.map);
     builder.add(idToBytes(checksum), commitBytes);
     const interval = { ...DEFAULT_CHECKPOINT_INTERVAL, ...this.#options.checkpoint };
     const failed = new AbortController();
@@ -171,6 +171,7 @@ export class CommitFetch {
     if (commit.parent !== undefined) await add(findCommit(repo, commit.parent));
     for (const other of await listPartialCommits(repo))
       if (other !== checksum) await add(findPartialCommit(repo, other));
+    await known.chooseMain();
     const bases = new Set(known.bases.map((base) => base.checksum));
     if (!this.#options.dryRun)
       await coverStoredCommits(repo, known.index, bases, (message) => this.#options.progress.warn(message));
@@ -207,7 +208,7 @@ export class CommitFetch {
     }
     return verifyComposefsDigest(objects, (file, object) => {
       if (this.#repo.algorithm === 'sha256') return object;
-      const digest = digests.get(file) ?? known.claim(file)?.sha256Digest;
+      const digest = digests.get(file) ?? known.claim(idToBytes(file))?.sha256Digest;
       return digest && objectIdFromBytes(digest);
     });
   }

@@ -174,11 +174,10 @@ async function publishCommit(
   progress: Progress,
 ): Promise<void> {
   const name = commitStreamName(checksum);
+  const built = builder.build(idToBytes(checksum));
   const stored = await findCommit(repo, checksum); // its named refs (images) must not be lost
-  const streams =
-    stored === undefined
-      ? [{ name, id: await storeCommitMap(repo, builder.build(idToBytes(checksum)), new Map(), 'complete') }]
-      : [];
+  const streams = stored === undefined ? [{ name, id: await storeCommitMap(repo, built, new Map(), 'complete') }] : [];
   await publish(repo, { streams, streamRefs: [{ ref: ostreeRefPath(branch), name }] });
-  await appendToSideIndex(repo, checksum, builder, digests, (message) => progress.warn(message));
+  const map = CommitMap.parse(built.content, built.objectRefs, repo.algorithm);
+  await appendToSideIndex(repo, checksum, map, digests, (message) => progress.warn(message));
 }

@@ -1,11 +1,10 @@
 /** What need not be fetched: objects of base commits first, then whatever the side index finds in any stored commit. */
 
 import { CfsError } from '../errors.ts';
-import { type Checksum, idToBytes, objectIdFromBytes } from '../formats/ids.ts';
-import { parseArchiveHeader } from '../formats/ostree/file-header.ts';
+import { type Checksum, objectIdFromBytes } from '../formats/ids.ts';
 import type { Repository } from '../store/repository.ts';
 import { openSideIndex, type SideIndex, type SideIndexEntry } from '../store/side-index.ts';
-import { findCommit, type StoredCommit } from './commit-reader.ts';
+import { findCommit, isWhole, type StoredCommit } from './commit-reader.ts';
 
 export interface KnownFile {
   /** Archive header with prefix; for an inlined file the content follows. */
@@ -22,6 +21,7 @@ export class KnownObjects {
   readonly #repo: Repository;
   readonly index: SideIndex;
   readonly #bases: StoredCommit[] = [];
+  #main: StoredCommit | undefined;
   /** Bases whose objects may be gone. */
   readonly #doubtful = new Set<StoredCommit>();
   /** Promises: thousands of files ask for the same commit before it is open. */
@@ -50,21 +50,35 @@ export class KnownObjects {
     return this.#bases;
   }
 
+  /**
+   * Chooses the base whose entries can be taken over without a look at their objects: the largest of those that have them all. To be
+   * called when all bases are there.
+   */
+  async chooseMain(): Promise<void> {
+    for (const base of [...this.#bases].sort((a, b) => b.map.count - a.map.count)) {
+      if (this.#doubtful.has(base) && !(await isWhole(this.#repo, base))) continue;
+      this.#doubtful.delete(base);
+      this.#main = base;
+      return;
+    }
+  }
+
+  get main(): StoredCommit | undefined {
+    return this.#main;
+  }
+
   /** Bytes of a dirtree or dirmeta, hashed again here. */
-  metadata(checksum: Checksum, type: 'dirtree' | 'dirmeta'): Uint8Array | undefined {
+  metadata(checksum: Uint8Array, type: 'dirtree' | 'dirmeta'): Uint8Array | undefined {
     for (const base of this.#bases) {
-      if (!base.has(checksum)) continue;
-      try {
-        return base.metadataBytes(checksum, type);
-      } catch (error) {
-        if (!(error instanceof CfsError)) throw error; // a damaged base costs a download, no more
-      }
+      const index = base.map.findBytes(checksum);
+      const bytes = index < 0 ? undefined : sound(() => base.metadataAt(index, type));
+      if (bytes !== undefined) return bytes;
     }
     return undefined;
   }
 
   /** A file of one of the bases. Its external object was complete when the base got its name (invariant I2). */
-  fileInBases(checksum: Checksum): KnownFile | undefined {
+  fileInBases(checksum: Uint8Array): KnownFile | undefined {
     for (const base of this.#bases) {
       const known = fileOf(base, checksum);
       if (known !== undefined && (!this.#doubtful.has(base) || this.#isThere(known))) return known;
@@ -73,12 +87,12 @@ export class KnownObjects {
   }
 
   /** What the side index claims about a file; a claim until `fileByClaim` has looked. */
-  claim(checksum: Checksum): SideIndexEntry | undefined {
-    return this.index.lookup(idToBytes(checksum));
+  claim(checksum: Uint8Array): SideIndexEntry | undefined {
+    return this.index.lookup(checksum);
   }
 
   /** Believes the index only where the commit stream that it names says the same and the object has that size. */
-  async fileByClaim(checksum: Checksum, claim: SideIndexEntry): Promise<KnownFile | undefined> {
+  async fileByClaim(checksum: Uint8Array, claim: SideIndexEntry): Promise<KnownFile | undefined> {
     const commit = await this.#indexedCommit(claim.commit);
     const known = commit && fileOf(commit, checksum);
     return known !== undefined && this.#isThere(known) ? known : undefined;
@@ -104,14 +118,20 @@ export class KnownObjects {
   }
 }
 
-function fileOf(commit: StoredCommit, checksum: Checksum): KnownFile | undefined {
-  const index = commit.map.find(checksum);
+function fileOf(commit: StoredCommit, checksum: Uint8Array): KnownFile | undefined {
+  const { map } = commit;
+  const index = map.findBytes(checksum);
   if (index < 0) return undefined;
-  const data = commit.map.dataAt(index);
-  const object = commit.map.externalBytesAt(index);
+  const sizeBytes = sound(() => commit.fileAt(index).sizeBytes); // hashes what is inlined
+  return sizeBytes === undefined
+    ? undefined
+    : { data: map.dataAt(index), object: map.externalBytesAt(index), sizeBytes };
+}
+
+/** What is damaged in a stored commit costs a download, no more. */
+export function sound<T>(read: () => T): T | undefined {
   try {
-    if (object === undefined) return { data, sizeBytes: commit.file(checksum).sizeBytes }; // hashes header and content
-    return { data, object, sizeBytes: parseArchiveHeader(data, {}).sizeBytes };
+    return read();
   } catch (error) {
     if (error instanceof CfsError) return undefined;
     throw error;

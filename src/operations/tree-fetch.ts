@@ -3,32 +3,29 @@
  * at the same time, every object is asked for once, and nothing that is known is asked for at all.
  */
 
-import { FormatError, LimitError, type Where } from '../errors.ts';
+import { LimitError, type Where } from '../errors.ts';
 import type { CommitMapBuilder } from '../formats/commit-map-builder.ts';
 import type { LooseObjects } from '../formats/file-body.ts';
 import { CHECKSUM_BYTES, type Checksum, checksumFromBytes, idToBytes } from '../formats/ids.ts';
-import { NumberedDigests } from '../formats/numbered-digests.ts';
 import type { Commit } from '../formats/ostree/commit.ts';
 import { parseDirmeta } from '../formats/ostree/dirmeta.ts';
-import { parseDirtree } from '../formats/ostree/dirtree.ts';
+import { walkDirtree } from '../formats/ostree/dirtree.ts';
 import { MAX_TREE_DEPTH } from '../formats/ostree/limits.ts';
 import type { Progress } from '../progress.ts';
 import type { Source } from '../sources/source.ts';
 import type { FileIngest, IngestedFile } from '../store/ingest.ts';
-import type { KnownFile, KnownObjects } from './known-objects.ts';
+import { type KnownFile, type KnownObjects, sound } from './known-objects.ts';
+import { MetObjects, type ObjectKind } from './met-objects.ts';
 import { verifyChecksum } from './verify-checksum.ts';
 
-type MetadataType = 'dirtree' | 'dirmeta';
-type Kind = MetadataType | 'file';
-const KINDS: readonly Kind[] = ['dirtree', 'dirmeta', 'file'];
+type MetadataType = Exclude<ObjectKind, 'file'>;
 
 interface MetadataItem {
-  checksum: Checksum;
+  /** In #met. */
+  number: number;
   type: MetadataType;
   /** Directories between this one and the root, on the way that met it first. */
   depth: number;
-  /** Absent until it is found or fetched. */
-  bytes?: Uint8Array;
 }
 
 /** For each ingest thread, bodies that are under way to it: more gains nothing, and costs memory. */
@@ -61,11 +58,11 @@ export interface TreeFetchOptions {
 export class TreeFetch {
   readonly counts: FetchCounts = { fetched: { metadata: 0, files: 0 }, reused: { metadata: 0, files: 0 } };
   readonly #options: TreeFetchOptions;
-  /** Every object met so far, and its number in KINDS: flat, for there may be millions. */
-  readonly #seen = new NumberedDigests(CHECKSUM_BYTES);
-  readonly #kinds: number[] = [];
+  readonly #met: MetObjects;
+  /** Found in a base, and not looked into yet. */
+  readonly #pending: MetadataItem[] = [];
   readonly #metadataQueue: MetadataItem[] = [];
-  /** Numbers in #seen. */
+  /** Numbers in #met. */
   readonly #fileQueue: number[] = [];
   #metadataNext = 0;
   #fileNext = 0;
@@ -81,6 +78,7 @@ export class TreeFetch {
 
   constructor(options: TreeFetchOptions) {
     this.#options = options;
+    this.#met = new MetObjects(options.known.main?.map, options.where);
     this.#signal = AbortSignal.any([options.signal, this.#abort.signal]);
   }
 
@@ -94,16 +92,15 @@ export class TreeFetch {
       await new Promise<void>((resolve) => {
         this.#settle = resolve;
         this.#attempt(() => {
-          this.#walk([
-            { checksum: commit.rootDirmeta, type: 'dirmeta', depth: 0 },
-            { checksum: commit.rootDirtree, type: 'dirtree', depth: 0 },
-          ]);
+          this.#wantMetadata(idToBytes(commit.rootDirmeta), 0, 'dirmeta', 0);
+          this.#wantMetadata(idToBytes(commit.rootDirtree), 0, 'dirtree', 0);
+          this.#walk();
         });
         this.#pump();
       });
     } finally {
       signal.removeEventListener('abort', onAbort);
-      this.#seen.release();
+      this.#met.release();
     }
     if (this.#failure !== undefined) throw this.#failure.error;
   }
@@ -126,7 +123,7 @@ export class TreeFetch {
         this.#ingesting < MAX_INGEST_OBJECTS * threads &&
         this.#ingestBytes < MAX_INGEST_BYTES * threads
       ) {
-        void this.#fetchFile(checksumFromBytes(this.#seen.at(this.#fileQueue[this.#fileNext++])));
+        void this.#fetchFile(checksumFromBytes(this.#met.checksumBytesAt(this.#fileQueue[this.#fileNext++])));
       } else break;
     }
     if (this.#fetching + this.#ingesting + this.#looking === 0) this.#settle?.();
@@ -147,57 +144,62 @@ export class TreeFetch {
     }
   }
 
-  /** @returns the object's number in #seen; undefined when it was met before */
-  #meet(checksum: Checksum, kind: Kind): number | undefined {
-    const { count } = this.#seen;
-    const number = this.#seen.add(idToBytes(checksum));
-    if (number === count) {
-      this.#kinds.push(KINDS.indexOf(kind));
-      return number;
-    }
-    const known = KINDS[this.#kinds[number]];
-    if (known === kind) return undefined;
-    throw new FormatError(`the commit uses one object as ${known} and as ${kind}`, {
-      ...this.#options.where,
-      object: `${checksum}.${kind}`,
-    });
+  #wantMetadata(checksums: Uint8Array, offset: number, type: MetadataType, depth: number): void {
+    const number = this.#met.meet(checksums, offset, type);
+    if (number !== undefined) this.#pending.push({ number, type, depth });
   }
 
   /** Takes metadata in as far as it is known, without recursion into the call stack; what is missing goes to the queue. */
-  #walk(pending: MetadataItem[]): void {
-    const { builder, known, onAdded, where } = this.#options;
-    for (let item = pending.pop(); item !== undefined; item = pending.pop()) {
-      const { checksum, type, depth } = item;
-      let { bytes } = item;
-      if (bytes === undefined) {
-        if (this.#meet(checksum, type) === undefined) continue;
-        bytes = known.metadata(checksum, type);
-        if (bytes === undefined) {
-          this.#metadataQueue.push(item);
-          continue;
-        }
-        this.counts.reused.metadata++;
-      }
-      const at = { ...where, object: `${checksum}.${type}` };
-      if (type === 'dirmeta') parseDirmeta(bytes, at);
-      else {
-        if (depth > MAX_TREE_DEPTH) throw new LimitError(`directories are nested more than ${MAX_TREE_DEPTH} deep`, at);
-        const { files, directories } = parseDirtree(bytes, at);
-        for (const file of files) this.#wantFile(file.checksum);
-        for (const child of directories) {
-          pending.push({ checksum: child.dirmeta, type: 'dirmeta', depth: depth + 1 });
-          pending.push({ checksum: child.dirtree, type: 'dirtree', depth: depth + 1 });
-        }
-      }
-      builder.add(idToBytes(checksum), bytes);
-      onAdded(bytes.length);
+  #walk(): void {
+    for (let item = this.#pending.pop(); item !== undefined; item = this.#pending.pop()) {
+      const bytes = this.#reuseMetadata(item);
+      if (bytes === undefined) this.#metadataQueue.push(item);
+      else this.#look(item, bytes);
     }
   }
 
-  #wantFile(checksum: Checksum): void {
-    const number = this.#meet(checksum, 'file');
-    if (number === undefined) return;
+  /** @returns the bytes of metadata that is known, and in the builder now */
+  #reuseMetadata({ number, type }: MetadataItem): Uint8Array | undefined {
+    const { known, builder } = this.#options;
+    let bytes: Uint8Array | undefined;
+    if (known.main !== undefined && this.#met.isInBase(number)) {
+      const { main } = known;
+      bytes = sound(() => main.metadataAt(number, type));
+      if (bytes !== undefined) builder.take(number);
+    }
+    if (bytes === undefined) {
+      const checksum = this.#met.checksumBytesAt(number);
+      bytes = known.metadata(checksum, type);
+      if (bytes === undefined) return undefined;
+      builder.add(checksum, bytes);
+    }
+    this.counts.reused.metadata++;
+    this.#options.onAdded(bytes.length);
+    return bytes;
+  }
+
+  /** Wants what it leads to. */
+  #look({ number, type, depth }: MetadataItem, bytes: Uint8Array): void {
+    const at = { ...this.#options.where, object: `${checksumFromBytes(this.#met.checksumBytesAt(number))}.${type}` };
+    if (type === 'dirmeta') {
+      parseDirmeta(bytes, at);
+      return;
+    }
+    if (depth > MAX_TREE_DEPTH) throw new LimitError(`directories are nested more than ${MAX_TREE_DEPTH} deep`, at);
+    walkDirtree(bytes, at, {
+      file: (_start, _end, checksum) => this.#wantFile(bytes, checksum),
+      directory: (_start, _end, checksums) => {
+        this.#wantMetadata(bytes, checksums + CHECKSUM_BYTES, 'dirmeta', depth + 1);
+        this.#wantMetadata(bytes, checksums, 'dirtree', depth + 1);
+      },
+    });
+  }
+
+  #wantFile(bytes: Uint8Array, offset: number): void {
+    const number = this.#met.meet(bytes, offset, 'file');
+    if (number === undefined || this.#reuseFromMain(number)) return;
     const { known } = this.#options;
+    const checksum = bytes.subarray(offset, offset + CHECKSUM_BYTES);
     const file = known.fileInBases(checksum);
     if (file !== undefined) {
       this.#reuse(checksum, file);
@@ -224,20 +226,37 @@ export class TreeFetch {
       });
   }
 
-  #reuse(checksum: Checksum, { data, object }: KnownFile): void {
-    this.#options.builder.add(idToBytes(checksum), data, object);
+  /** Most files of an update are in one base: nothing is copied, and nothing is made for any of them. */
+  #reuseFromMain(number: number): boolean {
+    const { main } = this.#options.known;
+    if (main === undefined || !this.#met.isInBase(number)) return false;
+    if (sound(() => main.fileAt(number)) === undefined) return false;
+    this.#options.builder.take(number);
+    this.#options.onAdded(main.map.dataBytesAt(number));
+    this.counts.reused.files++;
+    return true;
+  }
+
+  #reuse(checksum: Uint8Array, { data, object }: KnownFile): void {
+    this.#options.builder.add(checksum, data, object);
     this.#options.onAdded(data.length);
     this.counts.reused.files++;
   }
 
-  async #fetchMetadata({ checksum, type, depth }: MetadataItem): Promise<void> {
+  async #fetchMetadata(item: MetadataItem): Promise<void> {
+    const { number, type } = item;
+    const { source, where, builder, onAdded } = this.#options;
+    const checksum = checksumFromBytes(this.#met.checksumBytesAt(number));
     this.#fetching++;
     try {
-      const bytes = await this.#options.source.fetchMetadata(checksum, type, this.#signal);
+      const bytes = await source.fetchMetadata(checksum, type, this.#signal);
       if (this.#failure !== undefined) return;
-      verifyChecksum(bytes, checksum, { ...this.#options.where, object: `${checksum}.${type}` });
+      verifyChecksum(bytes, checksum, { ...where, object: `${checksum}.${type}` });
       this.counts.fetched.metadata++;
-      this.#walk([{ checksum, type, depth, bytes }]);
+      this.#look(item, bytes);
+      builder.add(idToBytes(checksum), bytes);
+      onAdded(bytes.length);
+      this.#walk();
       this.#report('metadata');
     } catch (error) {
       this.#fail(error);
@@ -256,7 +275,7 @@ export class TreeFetch {
     try {
       const checksums = new Uint8Array(CHECKSUM_BYTES * numbers.length);
       numbers.forEach((number, i) => {
-        checksums.set(this.#seen.at(number), CHECKSUM_BYTES * i);
+        checksums.set(this.#met.checksumBytesAt(number), CHECKSUM_BYTES * i);
       });
       const files = await ingest.addLoose?.(objects, checksums);
       files?.forEach((file, i) => {

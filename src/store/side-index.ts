@@ -7,6 +7,7 @@ import { lstatSync } from 'node:fs';
 import { lstat, readdir, rename, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CfsError, FormatError } from '../errors.ts';
+import type { CommitMap } from '../formats/commit-map.ts';
 import { type Algorithm, type Checksum, idToBytes, toHex } from '../formats/ids.ts';
 import {
   MAX_SEGMENT_BYTES,
@@ -37,14 +38,6 @@ const DIRECTORY_MODE = 0o755;
  * grows by more than that from one segment to the next: few segments, and each entry is rewritten a few times in its life.
  */
 const MERGE_RATIO = 2;
-
-/** Objects of a commit: a CommitMap, or a CommitMapBuilder before it is one. */
-export interface CommitObjectTable {
-  readonly count: number;
-  checksumBytesAt(index: number): Uint8Array;
-  dataAt(index: number): Uint8Array;
-  externalBytesAt(index: number): Uint8Array | undefined;
-}
 
 /** Another process may merge while we read: a segment that has just gone is in one that has come. */
 const LOAD_TRIES = 3;
@@ -141,7 +134,7 @@ export class SideIndex {
    */
   async append(
     commit: Checksum,
-    objects: CommitObjectTable,
+    objects: CommitMap,
     sha256Digests: ReadonlyMap<Checksum, Uint8Array> = new Map(),
   ): Promise<void> {
     const commitBytes = idToBytes(commit);
@@ -297,7 +290,7 @@ export class SideIndex {
 export const appendToSideIndex = (
   repo: Repository,
   commit: Checksum,
-  objects: CommitObjectTable,
+  objects: CommitMap,
   sha256Digests: ReadonlyMap<Checksum, Uint8Array>,
   warn: Warn,
   opened?: SideIndex,

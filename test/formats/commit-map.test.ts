@@ -174,13 +174,11 @@ describe.each(['sha256', 'sha512'] as const)('random maps, %s', (algorithm) => {
         const map = CommitMap.parse(content, objectRefs, algorithm);
         expect(map.commit).toBe(toHex(commit.checksum));
         expect(map.count).toBe(objects.length);
-        objects.forEach(({ checksum, data, external }, number) => {
+        objects.forEach(({ checksum, data, external }) => {
           const index = map.findBytes(checksum);
           expect(map.dataAt(index)).toEqual(data);
           expect(map.externalBytesAt(index)).toEqual(external);
           expect(builder.has(checksum)).toBe(true);
-          expect(builder.dataAt(number)).toEqual(data);
-          expect(builder.externalBytesAt(number)).toEqual(external);
         });
         const used = objects.flatMap(({ external }) => (external === undefined ? [] : [toHex(external)]));
         expect(objectRefs.length / digestBytes(algorithm)).toBe(new Set(used).size);

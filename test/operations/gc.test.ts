@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ExitCode, LockedError } from '../../src/errors.ts';
 import type { ByteString } from '../../src/formats/byte-string.ts';
+import { CommitMap } from '../../src/formats/commit-map.ts';
 import { CommitMapBuilder } from '../../src/formats/commit-map-builder.ts';
 import { serializeErofs } from '../../src/formats/erofs/writer.ts';
 import { type Checksum, idToBytes, type ObjectId, objectRelativePath, toHex } from '../../src/formats/ids.ts';
@@ -318,7 +319,9 @@ describe('streams of ours', () => {
       const commit = await storeCommit(repo, 'in the index');
       const builder = new CommitMapBuilder(repo.algorithm);
       builder.add(idToBytes(commit), Buffer.from('any object'));
-      await appendToSideIndex(repo, commit, builder, new Map(), expect.unreachable);
+      const { content, objectRefs } = builder.build(idToBytes(commit));
+      const map = CommitMap.parse(content, objectRefs, repo.algorithm);
+      await appendToSideIndex(repo, commit, map, new Map(), expect.unreachable);
       await collectGarbage(repo, { roots: [commit] });
       expect(await readdir(index)).toHaveLength(1);
       await collectGarbage(repo);

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, symlink, truncate, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { CommitMap } from '../../src/formats/commit-map.ts';
 import { CommitMapBuilder } from '../../src/formats/commit-map-builder.ts';
 import { type Checksum, toHex } from '../../src/formats/ids.ts';
 import { initRepository } from '../../src/store/init.ts';
@@ -36,7 +37,7 @@ async function withRepository<T>(work: (repo: Repository) => Promise<T>): Promis
 
 interface MadeCommit {
   commit: Checksum;
-  builder: CommitMapBuilder;
+  map: CommitMap;
   files: Array<{ checksum: Uint8Array; object: Uint8Array; sizeBytes: number }>;
 }
 
@@ -58,11 +59,12 @@ async function makeCommit(newFiles: number, ...others: MadeCommit[]): Promise<Ma
   const name = commitStreamName(toHex(commit) as Checksum);
   await mkdir(join(repositoryPath, 'streams'), { recursive: true });
   await symlink('../objects/00/00', join(repositoryPath, 'streams', name));
-  return { commit: toHex(commit) as Checksum, builder, files };
+  const { content, objectRefs } = builder.build(commit);
+  return { commit: toHex(commit) as Checksum, map: CommitMap.parse(content, objectRefs, 'sha512'), files };
 }
 
-const append = ({ commit, builder }: MadeCommit, digests = new Map<Checksum, Uint8Array>()): Promise<void> =>
-  withRepository((repo) => appendToSideIndex(repo, commit, builder, digests, warn));
+const append = ({ commit, map }: MadeCommit, digests = new Map<Checksum, Uint8Array>()): Promise<void> =>
+  withRepository((repo) => appendToSideIndex(repo, commit, map, digests, warn));
 
 const removeStream = ({ commit }: MadeCommit): Promise<void> =>
   unlink(join(repositoryPath, 'streams', commitStreamName(commit)));
@@ -245,7 +247,7 @@ describe('damage', () => {
       algorithm: 'sha512',
       requireWritable: async () => {},
     } as unknown as Repository;
-    await appendToSideIndex(fake, made.commit, made.builder, new Map(), warn);
+    await appendToSideIndex(fake, made.commit, made.map, new Map(), warn);
     expect(warnings.at(-1)).toContain('the side index was not brought up to date');
     expect((await open()).count).toBe(0);
   });
