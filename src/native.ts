@@ -157,10 +157,16 @@ function compressZstd(content: Uint8Array | readonly Uint8Array[]): Promise<Owne
   });
 }
 
+/** Output comes in pieces of this size, and each is a turn of the thread pool: whole frames where they expand no more than is usual. */
+const MIN_PIECE_BYTES = 16 * 1024;
+const USUAL_EXPANSION = 16;
+
 function decompressFrame(frame: Uint8Array, maxBytes: number): Promise<Uint8Array> {
   const { zstdDecompress } = process.getBuiltinModule('node:zlib');
+  // one more than there can be: a full piece would ask for another
+  const chunkSize = Math.max(MIN_PIECE_BYTES, Math.min(maxBytes + 1, USUAL_EXPANSION * frame.length));
   return new Promise((resolve, reject) => {
-    zstdDecompress(frame, { maxOutputLength: maxBytes }, (error, content) => {
+    zstdDecompress(frame, { maxOutputLength: maxBytes, chunkSize }, (error, content) => {
       if (error === null) return resolve(plain(content));
       const { code } = error as NodeJS.ErrnoException;
       if (code !== 'ERR_BUFFER_TOO_LARGE')

@@ -97,7 +97,7 @@ export class Checkpoints {
     this.#bytes = 0;
     this.#objects = 0;
     const map = this.#complete ?? this.#builder.build(idToBytes(this.#commit));
-    const id = await storeCommitMap(this.#repo, map, new Map(), 'partial');
+    const id = await storeCommitMap(this.#repo, map, 'partial');
     if (map !== this.#complete) releaseMap(map);
     const name = partialStreamName(this.#commit);
     await publish(this.#repo, { streams: [{ name, id }], streamRefs: [{ ref: partialRefPath(this.#commit), name }] });

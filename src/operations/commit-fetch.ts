@@ -5,6 +5,7 @@ import { CommitMap } from '../formats/commit-map.ts';
 import { CommitMapBuilder } from '../formats/commit-map-builder.ts';
 import { type Checksum, idToBytes, type ObjectId, objectIdFromBytes } from '../formats/ids.ts';
 import { type Commit, composefsDigest } from '../formats/ostree/commit.ts';
+import type { OwnedBytes } from '../formats/owned-bytes.ts';
 import type { Progress } from '../progress.ts';
 import type { Source } from '../sources/source.ts';
 import type { LinkMode } from '../store/ingest.ts';
@@ -13,7 +14,7 @@ import type { Repository } from '../store/repository.ts';
 import { appendToSideIndex } from '../store/side-index.ts';
 import { type CheckpointInterval, Checkpoints, DEFAULT_CHECKPOINT_INTERVAL } from './checkpoint.ts';
 import { CommitObjects, findCommit, findPartialCommit, type StoredCommit } from './commit-reader.ts';
-import { type BuiltCommitMap, storeCommitMap } from './commit-stream.ts';
+import { serializeCommitMap, storeStream } from './commit-stream.ts';
 import { isCheapToCheck, verifyComposefsDigest } from './composefs-digest.ts';
 import { contentDigests } from './content-digests.ts';
 import { coverStoredCommits } from './index-coverage.ts';
@@ -113,12 +114,15 @@ export class CommitFetch {
       fetch.counts[partial === undefined ? 'fetched' : 'reused'].metadata++; // the commit itself
       if (dryRun) return { counts: fetch.counts, base };
       await ingest?.[Symbol.asyncDispose](); // its threads and their buffers are not needed for the rest
-      const built = await checkpoints.complete();
+      const { content, objectRefs } = await checkpoints.complete();
       if (alsoSha256 && partial !== undefined) await this.#addDigests(digests, wanted, partial, known);
-      const digest = this.#verifyComplete(built, known, digests);
-      const streamId = await this.#publish(wanted, built);
+      const where = { file: this.#source.url, object: `${checksum}.commit` };
+      const map = CommitMap.parse(content, objectRefs, repo.algorithm, where);
+      const stream = serializeCommitMap(repo.algorithm, map, 'complete', where); // on another thread, beside the check
+      stream.catch(() => {});
+      const digest = this.#verifyComplete(map, known, digests);
+      const streamId = await this.#publish(wanted, await stream);
       await checkpoints.discard();
-      const map = CommitMap.parse(built.content, built.objectRefs, repo.algorithm);
       await appendToSideIndex(
         repo,
         checksum,
@@ -171,6 +175,11 @@ export class CommitFetch {
     if (commit.parent !== undefined) await add(findCommit(repo, commit.parent));
     for (const other of await listPartialCommits(repo))
       if (other !== checksum) await add(findPartialCommit(repo, other));
+    if (known.bases.length === 0) {
+      const likely = known.claim(idToBytes(commit.rootDirtree)) ?? known.claim(idToBytes(commit.rootDirmeta));
+      const found = likely && (await ifUsable(findCommit(repo, likely.commit), this.#options.progress));
+      if (found !== undefined) known.addLikely(found, withRef.has(found.stream));
+    }
     await known.chooseMain();
     const bases = new Set(known.bases.map((base) => base.checksum));
     if (!this.#options.dryRun)
@@ -192,12 +201,11 @@ export class CommitFetch {
 
   /** The whole closure is here: its shape is one that a checkout can hold, and the promised digest is right where it can be told. */
   #verifyComplete(
-    { content, objectRefs }: BuiltCommitMap,
+    map: CommitMap,
     known: KnownObjects,
     digests: ReadonlyMap<Checksum, Uint8Array>,
   ): 'match' | 'absent' | 'unknown' {
-    const where = { file: this.#source.url };
-    const objects = new CommitObjects(CommitMap.parse(content, objectRefs, this.#repo.algorithm, where), where);
+    const objects = new CommitObjects(map, { file: this.#source.url }, true);
     const shape = measureTree(objects);
     if (composefsDigest(objects.commit()) !== undefined && !isCheapToCheck(shape)) {
       this.#options.progress.warn(
@@ -213,13 +221,10 @@ export class CommitFetch {
     });
   }
 
-  async #publish({ checksum, detached, localRef }: WantedCommit, built: BuiltCommitMap): Promise<ObjectId> {
+  async #publish({ checksum, detached, localRef }: WantedCommit, stream: OwnedBytes): Promise<ObjectId> {
     this.#options.signal.throwIfAborted();
     this.#options.progress.update({ phase: 'publish', done: 0 });
-    const streamId = await storeCommitMap(this.#repo, built, new Map(), 'complete', {
-      file: this.#source.url,
-      object: `${checksum}.commit`,
-    });
+    const streamId = await storeStream(this.#repo, stream);
     await publishCommit(this.#repo, { commit: checksum, streamId, detached, localRef }, { file: this.#source.url });
     return streamId;
   }

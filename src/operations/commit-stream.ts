@@ -3,9 +3,9 @@
 import type { Where } from '../errors.ts';
 import type { CommitMap } from '../formats/commit-map.ts';
 import type { CommitMapBuilder } from '../formats/commit-map-builder.ts';
-import type { Checksum, ObjectId } from '../formats/ids.ts';
+import type { Algorithm, Checksum, ObjectId } from '../formats/ids.ts';
 import { MAX_METADATA_BYTES } from '../formats/ostree/limits.ts';
-import { release } from '../formats/owned-bytes.ts';
+import { type OwnedBytes, release } from '../formats/owned-bytes.ts';
 import {
   CONTENT_TYPE_COMMITMETA,
   CONTENT_TYPE_OSTREE_COMMIT,
@@ -28,22 +28,36 @@ export const imageRefName = (version: number, defaultVersion: number): string =>
 export type BuiltCommitMap = ReturnType<CommitMapBuilder['build']>;
 
 /**
- * Stores a commit map as a complete or a partial commit stream. Nothing is published yet.
+ * A commit map as a complete or a partial commit stream; on other threads, as far as it takes time.
  * @throws LimitError for content that could not be read again, with `where`
  */
-export const storeCommitMap = (
-  repo: Repository,
+export const serializeCommitMap = (
+  algorithm: Algorithm,
   { content, objectRefs }: Pick<CommitMap, 'content' | 'objectRefs'>,
-  namedRefs: ReadonlyMap<string, ObjectId>,
   kind: 'complete' | 'partial',
   where: Where = {},
-): Promise<ObjectId> =>
-  storeInlineStream(repo, content, {
+): Promise<OwnedBytes> =>
+  serializeInlineStream(algorithm, content, {
     contentType: kind === 'complete' ? CONTENT_TYPE_OSTREE_COMMIT : CONTENT_TYPE_PARTIAL,
     objectRefs,
-    namedRefs,
+    namedRefs: new Map(),
     where,
   });
+
+/** Both of it at once. @throws as serializeCommitMap */
+export const storeCommitMap = async (
+  repo: Repository,
+  map: Pick<CommitMap, 'content' | 'objectRefs'>,
+  kind: 'complete' | 'partial',
+  where: Where = {},
+): Promise<ObjectId> => storeStream(repo, await serializeCommitMap(repo.algorithm, map, kind, where));
+
+/** Stores what `serializeCommitMap` made, and lets go of it. Nothing is published yet. */
+export async function storeStream(repo: Repository, bytes: OwnedBytes): Promise<ObjectId> {
+  const { id } = await repo.objects.store(bytes);
+  release(bytes);
+  return id;
+}
 
 /** The same commit again with other named refs; the map's bytes stay as they are. */
 export const storeWithNamedRefs = (
@@ -57,7 +71,7 @@ export const storeWithNamedRefs = (
     namedRefs,
   });
 
-/** Stores the bytes of a `.commitmeta` object. @throws LimitError as `storeCommitMap` */
+/** Stores the bytes of a `.commitmeta` object. @throws LimitError as `serializeCommitMap` */
 export const storeDetachedMetadata = (repo: Repository, bytes: Uint8Array, where: Where): Promise<ObjectId> =>
   storeInlineStream(repo, bytes, {
     contentType: CONTENT_TYPE_COMMITMETA,
@@ -89,12 +103,8 @@ interface InlineStream {
   where?: Where;
 }
 
-async function storeInlineStream(repo: Repository, content: Uint8Array, stream: InlineStream): Promise<ObjectId> {
-  const bytes = await serializeSplitstream(
-    { algorithm: repo.algorithm, streamSize: content.length, content, ...stream },
-    nodeZstd,
-  );
-  const { id } = await repo.objects.store(bytes);
-  release(bytes);
-  return id;
-}
+const serializeInlineStream = (algorithm: Algorithm, content: Uint8Array, stream: InlineStream): Promise<OwnedBytes> =>
+  serializeSplitstream({ algorithm, streamSize: content.length, content, ...stream }, nodeZstd);
+
+const storeInlineStream = async (repo: Repository, content: Uint8Array, stream: InlineStream): Promise<ObjectId> =>
+  storeStream(repo, await serializeInlineStream(repo.algorithm, content, stream));

@@ -176,7 +176,7 @@ async function publishCommit(
   const name = commitStreamName(checksum);
   const built = builder.build(idToBytes(checksum));
   const stored = await findCommit(repo, checksum); // its named refs (images) must not be lost
-  const streams = stored === undefined ? [{ name, id: await storeCommitMap(repo, built, new Map(), 'complete') }] : [];
+  const streams = stored === undefined ? [{ name, id: await storeCommitMap(repo, built, 'complete') }] : [];
   await publish(repo, { streams, streamRefs: [{ ref: ostreeRefPath(branch), name }] });
   const map = CommitMap.parse(built.content, built.objectRefs, repo.algorithm);
   await appendToSideIndex(repo, checksum, map, digests, (message) => progress.warn(message));

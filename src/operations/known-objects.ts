@@ -20,7 +20,9 @@ const MAX_INDEXED_COMMITS = 16;
 export class KnownObjects {
   readonly #repo: Repository;
   readonly index: SideIndex;
-  readonly #bases: StoredCommit[] = [];
+  readonly bases: StoredCommit[] = [];
+  /** The bases, and what else is open from the beginning. */
+  readonly #commits: StoredCommit[] = [];
   #main: StoredCommit | undefined;
   /** Bases whose objects may be gone. */
   readonly #doubtful = new Set<StoredCommit>();
@@ -41,21 +43,27 @@ export class KnownObjects {
    * @param hasRef a ref leads to it: all of its objects are there
    */
   addBase(base: StoredCommit, hasRef: boolean): void {
-    if (this.#bases.some((known) => known.stream === base.stream)) return;
-    this.#bases.push(base);
-    if (!hasRef) this.#doubtful.add(base);
+    if (this.bases.some((known) => known.stream === base.stream)) return;
+    this.bases.push(base);
+    this.#add(base, hasRef);
   }
 
-  get bases(): readonly StoredCommit[] {
-    return this.#bases;
+  /** For a pull without a base: a commit that the index knows, and that seems to have much of the same. */
+  addLikely(commit: StoredCommit, hasRef: boolean): void {
+    this.#add(commit, hasRef);
+  }
+
+  #add(commit: StoredCommit, hasRef: boolean): void {
+    this.#commits.push(commit);
+    if (!hasRef) this.#doubtful.add(commit);
   }
 
   /**
-   * Chooses the base whose entries can be taken over without a look at their objects: the largest of those that have them all. To be
-   * called when all bases are there.
+   * Chooses the commit whose entries can be taken over without a look at their objects: the largest of those that have them all. To
+   * be called when all bases are there.
    */
   async chooseMain(): Promise<void> {
-    for (const base of [...this.#bases].sort((a, b) => b.map.count - a.map.count)) {
+    for (const base of [...this.#commits].sort((a, b) => b.map.count - a.map.count)) {
       if (this.#doubtful.has(base) && !(await isWhole(this.#repo, base))) continue;
       this.#doubtful.delete(base);
       this.#main = base;
@@ -69,7 +77,7 @@ export class KnownObjects {
 
   /** Bytes of a dirtree or dirmeta, hashed again here. */
   metadata(checksum: Uint8Array, type: 'dirtree' | 'dirmeta'): Uint8Array | undefined {
-    for (const base of this.#bases) {
+    for (const base of this.#commits) {
       const index = base.map.findBytes(checksum);
       const bytes = index < 0 ? undefined : sound(() => base.metadataAt(index, type));
       if (bytes !== undefined) return bytes;
@@ -79,7 +87,7 @@ export class KnownObjects {
 
   /** A file of one of the bases. Its external object was complete when the base got its name (invariant I2). */
   fileInBases(checksum: Uint8Array): KnownFile | undefined {
-    for (const base of this.#bases) {
+    for (const base of this.#commits) {
       const known = fileOf(base, checksum);
       if (known !== undefined && (!this.#doubtful.has(base) || this.#isThere(known))) return known;
     }

@@ -128,6 +128,16 @@ export class SideIndex {
     return found;
   }
 
+  /** Whether a lookup of the checksum at `offset` would find something. */
+  #knows(checksums: Uint8Array, offset: number, withDigest: boolean): boolean {
+    for (const { segment, stored } of this.#segments) {
+      const index = segment.find(checksums, offset);
+      if (index < 0 || !stored[segment.commitNumberAt(index)]) continue;
+      if (!withDigest || segment.sha256DigestAt(index) !== undefined) return true;
+    }
+    return false;
+  }
+
   /**
    * Adds the objects of a stored commit that the index does not have yet, in one new segment, with which smaller ones are merged.
    * @param sha256Digests by ostree checksum, of external content; for sha512 repositories
@@ -140,17 +150,16 @@ export class SideIndex {
     const commitBytes = idToBytes(commit);
     let builder = new SideIndexBuilder(this.#algorithm);
     for (let index = 0; index < objects.count; index++) {
-      const checksum = objects.checksumBytesAt(index);
-      const object = objects.externalBytesAt(index);
-      const digest = sha256Digests.size === 0 ? undefined : sha256Digests.get(toHex(checksum) as Checksum);
-      const known = this.lookup(checksum);
-      if (known !== undefined && (digest === undefined || known.sha256Digest !== undefined)) continue;
+      const digest =
+        sha256Digests.size === 0 ? undefined : sha256Digests.get(toHex(objects.checksumBytesAt(index)) as Checksum);
+      if (this.#knows(objects.content, objects.checksumStartAt(index), digest !== undefined)) continue;
       if (builder.count === MAX_SEGMENT_ENTRIES) {
         await this.#merge(builder, []);
         builder = new SideIndexBuilder(this.#algorithm);
       }
+      const object = objects.externalBytesAt(index);
       const sizeBytes = sizeOf(objects.dataAt(index), object);
-      builder.add(checksum, commitBytes, sizeBytes, object, object && digest);
+      builder.add(objects.checksumBytesAt(index), commitBytes, sizeBytes, object, object && digest);
     }
     if (builder.count > 0) await this.#merge(builder, this.#smallSegments(builder.count));
     await this.#removeFiles(this.#damaged.splice(0));

@@ -109,7 +109,7 @@ async function makeGarbage(start: string): Promise<void> {
     const first = await findCommit(repo, source.first);
     if (first === undefined) throw new Error('the first commit is not there');
     const name = partialStreamName(source.first);
-    const id = await storeCommitMap(repo, first.map, new Map(), 'partial');
+    const id = await storeCommitMap(repo, first.map, 'partial');
     await publish(repo, { streams: [{ name, id }], streamRefs: [{ ref: partialRefPath(source.first), name }] });
   }
   await writeFile(`${start}/objects/.tmp-object-0123456789ab`, 'left');

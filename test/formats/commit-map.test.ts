@@ -188,6 +188,59 @@ describe.each(['sha256', 'sha512'] as const)('random maps, %s', (algorithm) => {
   });
 });
 
+describe.each(['sha256', 'sha512'] as const)('entries taken over from a base, %s', (algorithm) => {
+  const build = (objects: RandomObject[], commit: Uint8Array) => {
+    const builder = new CommitMapBuilder(algorithm);
+    for (const { checksum, data, external } of objects) builder.add(checksum, data, external);
+    return builder.build(commit);
+  };
+
+  test('give the same bytes as adding all of them', () => {
+    fc.assert(
+      fc.property(randomObjects(algorithm), fc.infiniteStream(fc.integer({ min: 0, max: 3 })), (objects, choices) => {
+        const roles = objects.map(() => choices.next().value as number); // 0: of the base alone, 1 and 2: of both, 3: new
+        roles[0] = 1;
+        const [commit] = objects;
+        delete commit.external;
+        const stored = build(
+          objects.filter((_, i) => roles[i] < 3),
+          commit.checksum,
+        );
+        const base = CommitMap.parse(stored.content, stored.objectRefs, algorithm);
+        const builder = new CommitMapBuilder(algorithm, base);
+        const wanted = objects.filter((_, i) => roles[i] > 0);
+        objects.forEach(({ checksum, data, external }, i) => {
+          if (roles[i] === 0) return;
+          const put = () =>
+            roles[i] === 3 ? builder.add(checksum, data, external) : builder.take(base.findBytes(checksum));
+          expect(builder.has(checksum)).toBe(false);
+          expect(put()).toBe(true);
+          expect(builder.has(checksum)).toBe(true);
+          expect([put(), builder.add(checksum, data, external)]).toEqual([false, false]);
+        });
+        expect(builder.count).toBe(wanted.length);
+        const expected = build(wanted, commit.checksum);
+        for (let times = 0; times < 2; times++) {
+          const built = builder.build(commit.checksum);
+          expect(Buffer.compare(built.content, expected.content)).toBe(0);
+          expect(Buffer.compare(built.objectRefs, expected.objectRefs)).toBe(0);
+          expect(built.content.length).toBe(builder.contentBytes);
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test('are not taken when they were added before, and not without a base', () => {
+    const checksum = new Uint8Array(32).fill(5);
+    const { content, objectRefs } = build([{ checksum, data: Uint8Array.of(1) }], checksum);
+    const builder = new CommitMapBuilder(algorithm, CommitMap.parse(content, objectRefs, algorithm));
+    builder.add(checksum, Uint8Array.of(2));
+    expect(builder.take(0)).toBe(false);
+    expect(() => new CommitMapBuilder(algorithm).take(0)).toThrow(TypeError);
+  });
+});
+
 test('checkpoints: what is built does not change when more is added', () => {
   const object = (byte: number) => ({
     checksum: new Uint8Array(32).fill(byte),
