@@ -47,7 +47,13 @@ const OBJECT_IN_BATCH = /(linkat|mkdirat)\(.*"[0-9a-f]{2}(\/[0-9a-f]{126})?"/;
 const program =
   (...args: string[]): Work['run'] =>
   (cwd, disturbance) =>
-    runProgram(['--json', '--repo', store(cwd), ...args], disturbance, cwd);
+    runProgram(['--json', '--repo', store(cwd), ...args], disturbance, { cwd });
+
+/** Quiet, for it warns that the addon is missing. */
+const programWithoutAddon =
+  (...args: string[]): Work['run'] =>
+  (cwd, disturbance) =>
+    runProgram(['--json', '--quiet', '--repo', store(cwd), ...args], disturbance, { cwd, env: WITHOUT_ADDON });
 
 const pulling =
   (wanted: string, name: string, env: NodeJS.ProcessEnv = {}): Work['run'] =>
@@ -127,6 +133,12 @@ const WORKS: Work[] = [
     prepare: (cwd) => done(pulled('os/main', 'a'))(cwd),
     run: program('export', 'a', './exported'),
     expected: ['renameat2', 'rename', 'mkdir', 'mkdirat', 'fsync', 'syncfs'],
+  },
+  {
+    title: 'export without the addon',
+    prepare: (cwd) => done(pulled('os/main', 'a'))(cwd),
+    run: programWithoutAddon('export', 'a', './exported'),
+    expected: ['link', 'unlink', 'rename', 'mkdir', 'fsync'],
   },
 ];
 

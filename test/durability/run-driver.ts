@@ -64,16 +64,16 @@ export interface Outcome {
 const FEW_THREADS = { UV_THREADPOOL_SIZE: '1', NODE_DISABLE_COMPILE_CACHE: '1' };
 
 export const runDriver = (job: Job, disturbance: Disturbance = { kind: 'none' }, env: NodeJS.ProcessEnv = {}) =>
-  run([DRIVER, JSON.stringify(job)], disturbance, env);
+  run([DRIVER, JSON.stringify(job)], disturbance, { env });
 
 /** The program itself, where no option of the library alone is needed. */
-export const runProgram = (args: string[], disturbance: Disturbance, cwd: string) =>
-  run([PROGRAM, ...args], disturbance, {}, cwd);
+export const runProgram = (args: string[], disturbance: Disturbance, where: Where) =>
+  run([PROGRAM, ...args], disturbance, where);
 
-async function run(args: string[], disturbance: Disturbance, env: NodeJS.ProcessEnv, cwd?: string): Promise<Outcome> {
+async function run(args: string[], disturbance: Disturbance, where: Where): Promise<Outcome> {
   if (disturbance.kind === 'none' || disturbance.kind === 'kill after')
-    return start([process.execPath, ...args], { env, cwd }, disturbance.kind === 'none' ? undefined : disturbance.ms);
-  const { lines, ...outcome } = await trace(args, straceOptions(disturbance), { env, cwd });
+    return start([process.execPath, ...args], where, disturbance.kind === 'none' ? undefined : disturbance.ms);
+  const { lines, ...outcome } = await trace(args, straceOptions(disturbance), where);
   return { ...outcome, failed: lines.find((line) => line.includes('(INJECTED)')) };
 }
 
@@ -110,8 +110,9 @@ async function trace(args: string[], options: string[], where: Where) {
   return { ...outcome, lines: (await readFile(log, 'utf8')).split('\n').filter((line) => line !== '') };
 }
 
+/** How a process is started: with more in its environment, and where. */
 interface Where {
-  env: NodeJS.ProcessEnv;
+  env?: NodeJS.ProcessEnv;
   cwd?: string;
 }
 
