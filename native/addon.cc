@@ -43,6 +43,7 @@ void defineEngines(napi_env env, napi_value exports) {
   setProperty(env, engines, "sha512", makeText(env, sha));
   setProperty(env, engines, "sha256", makeText(env, sha));
   setProperty(env, engines, "inflate", makeText(env, inflateEngine()));
+  setProperty(env, engines, "deflate", makeText(env, deflateEngine()));
   setProperty(env, exports, "engines", engines);
 }
 

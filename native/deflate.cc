@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <new>
 
-#ifdef CFS_LIBDEFLATE
+#ifdef CFS_LIBDEFLATE_COMPRESSOR
 #include <libdeflate.h>
 #endif
 
@@ -28,15 +28,23 @@ constexpr size_t kMostPerCall = size_t{1} << 30;  // its counters have 32 bits
 constexpr size_t kOutputStep = 64 * 1024;
 }  // namespace
 
+const char* deflateEngine() {
+#ifdef CFS_LIBDEFLATE_COMPRESSOR
+  return "libdeflate";
+#else
+  return "zlib";
+#endif
+}
+
 Deflater::~Deflater() {
   if (ready_) deflateEnd(&stream_);
-#ifdef CFS_LIBDEFLATE
+#ifdef CFS_LIBDEFLATE_COMPRESSOR
   if (fast_ != nullptr) libdeflate_free_compressor(static_cast<libdeflate_compressor*>(fast_));
 #endif
 }
 
 void Deflater::deflateWhole(Span content, std::vector<uint8_t>& out) {
-#ifdef CFS_LIBDEFLATE
+#ifdef CFS_LIBDEFLATE_COMPRESSOR
   if (fast_ == nullptr) fast_ = libdeflate_alloc_compressor(kLevel);
   if (fast_ == nullptr) throw std::bad_alloc();
   auto* compressor = static_cast<libdeflate_compressor*>(fast_);

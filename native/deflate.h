@@ -9,6 +9,9 @@
 
 namespace cfs {
 
+/** What compresses whole contents: `libdeflate` or `zlib`. */
+const char* deflateEngine();
+
 /** Compresses one content after the other. One per thread. Throws std::bad_alloc. */
 class Deflater {
  public:

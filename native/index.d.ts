@@ -240,8 +240,13 @@ export interface NativeAddon {
   readonly ingestStatus: Readonly<Record<string, number>>;
   /** Names of the steps that a `systemCall` status names. */
   readonly ingestSteps: readonly string[];
-  /** What this build and machine use: SHA-512 and SHA-256 of many blocks at once, and inflate. */
-  readonly engines: Readonly<{ sha512: 'avx512' | 'evp'; sha256: 'avx512' | 'evp'; inflate: 'libdeflate' | 'zlib' }>;
+  /** What this build and machine use: SHA-512 and SHA-256 of many blocks at once, inflate, and deflate of whole contents. */
+  readonly engines: Readonly<{
+    sha512: 'avx512' | 'evp';
+    sha256: 'avx512' | 'evp';
+    inflate: 'libdeflate' | 'zlib';
+    deflate: 'libdeflate' | 'zlib';
+  }>;
 
   /**
    * Threads of everything but `Ingest`, which has its own; default: one for each CPU that this process may use.
