@@ -21,8 +21,15 @@ class IdSet {
   }
 
   void add(const uint8_t* id) {
-    if ((count_ + 1) * 4 > slots_ * 3) grow(std::max(slots_ * 2, kFewestSlots));
+    makeRoom(count_ + 1);
     if (put(id)) count_++;
+  }
+
+  /** For so many in all: the table grows once for them. */
+  void makeRoom(size_t count) {
+    size_t slots = std::max(slots_, kFewestSlots);
+    while (count * 4 > slots * 3) slots *= 2;
+    if (slots > slots_) grow(slots);
   }
 
   bool has(const uint8_t* id) const {
@@ -102,20 +109,30 @@ struct CloseDirectory {
   void operator()(DIR* directory) const { ::closedir(directory); }
 };
 
-int hexDigit(char digit) {
-  if (digit >= '0' && digit <= '9') return digit - '0';
-  return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
-}
+/** What no hex digit has. */
+constexpr uint8_t kNoDigit = 0xf0;
 
-/** @param id its first byte is there already */
+/** The value of each character as a lower-case hex digit. */
+struct HexValues {
+  uint8_t of[256];
+  constexpr HexValues() : of() {
+    for (uint8_t& value : of) value = kNoDigit;
+    for (uint8_t digit = 0; digit < 16; digit++) of[static_cast<uint8_t>(kHexDigits[digit])] = digit;
+  }
+};
+constexpr HexValues kHexValues;
+
+/** Every name in the store passes here, so: no branch for a digit. @param id its first byte is there already */
 bool readId(const char* name, size_t idBytes, uint8_t* id) {
+  const size_t digits = 2 * (idBytes - 1);
+  if (::strnlen(name, digits + 1) != digits) return false;
+  uint8_t seen = 0;
   for (size_t i = 1; i < idBytes; i++, name += 2) {
-    const int high = hexDigit(name[0]);
-    const int low = high < 0 ? -1 : hexDigit(name[1]);
-    if (low < 0) return false;
+    const uint8_t high = kHexValues.of[static_cast<uint8_t>(name[0])], low = kHexValues.of[static_cast<uint8_t>(name[1])];
+    seen |= high | low;
     id[i] = static_cast<uint8_t>(high << 4 | low);
   }
-  return *name == '\0';
+  return (seen & kNoDigit) == 0;
 }
 
 class FanoutSweep {
@@ -275,6 +292,7 @@ napi_value keep(Call& call) {
   SweepPlan& plan = *planOf(call);
   const Span ids = call.bytes(0, "ids");
   if (ids.size % plan.idBytes != 0) throw TypeProblem{"ids must be whole digests"};
+  plan.live.makeRoom(ids.size / plan.idBytes);  // those of one stream differ from each other
   for (size_t at = 0; at < ids.size; at += plan.idBytes) plan.live.add(ids.data + at);
   return makeUndefined(call.env());
 }

@@ -9,6 +9,7 @@ import { MAX_COMMIT_STREAM_BYTES } from '../formats/commit-map-builder.ts';
 import { MAX_IMAGE_BYTES } from '../formats/erofs/limits.ts';
 import { ErofsImage } from '../formats/erofs/reader.ts';
 import { type Checksum, idToBytes, type ObjectId } from '../formats/ids.ts';
+import { release } from '../formats/owned-bytes.ts';
 import {
   CONTENT_TYPE_OSTREE_COMMIT,
   parseSplitstream,
@@ -161,6 +162,7 @@ export class LiveObjects {
     const bytes = await this.#repo.objects.read(id, { maxBytes: MAX_COMMIT_STREAM_BYTES });
     const { objectRefs, namedRefs } = await this.#parseStream(bytes, id);
     this.sweep.keep(objectRefs);
+    release(bytes);
     return namedRefs.values();
   }
 

@@ -35,20 +35,29 @@ const FANOUTS_AT_ONCE = 32;
 const OBJECTS_DIRECTORY = 'objects';
 
 /** @param deadRefs refs below `streams/refs/` that go with what they point at */
-export async function sweep(
+export async function sweepNames(
   repo: Repository,
   live: LiveObjects,
   deadRefs: string[],
   options: SweepOptions,
-): Promise<SweepCounts> {
+): Promise<Pick<SweepCounts, 'streamsRemoved' | 'imagesRemoved'>> {
   if (!options.dryRun) for (const ref of deadRefs) await repo.streams.removeRef(ref);
   const streamsRemoved = await pruneLinks(repo.streams, (_, id) => live.hasStream(id), options);
   const imagesRemoved = await pruneLinks(repo.images, (name, id) => name === id && live.hasImage(id), options);
   if (!options.dryRun) await repo.barrier();
+  return { streamsRemoved, imagesRemoved };
+}
+
+/** After sweepNames. */
+export async function sweepFiles(
+  repo: Repository,
+  live: LiveObjects,
+  options: SweepOptions,
+): Promise<Omit<SweepCounts, 'streamsRemoved' | 'imagesRemoved'>> {
   const { temporaries, ...objects } = await sweepObjects(repo, live, options);
   const leftovers = [...temporaries, ...(await rootTemporaries(repo))];
   if (!options.dryRun) for (const path of leftovers) await removeFile(repo, path);
-  return { ...objects, streamsRemoved, imagesRemoved, temporariesRemoved: leftovers.length };
+  return { ...objects, temporariesRemoved: leftovers.length };
 }
 
 async function pruneLinks(

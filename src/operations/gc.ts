@@ -7,7 +7,7 @@ import { commitmetaRefPath, commitStreamName, parseStreamName, partialRefPath } 
 import type { Repository } from '../store/repository.ts';
 import { pruneSideIndex } from '../store/side-index.ts';
 import { LiveObjects } from './gc-mark.ts';
-import { type SweepCounts, sweep } from './gc-sweep.ts';
+import { type SweepCounts, sweepFiles, sweepNames } from './gc-sweep.ts';
 
 export interface GcOptions {
   /** Report what would go; nothing is changed, a shared lock is enough. */
@@ -42,9 +42,13 @@ export async function collectGarbage(repo: Repository, options: GcOptions = {}):
   const ownRefs = await keepRefs(repo, live);
   for (const root of roots) await keepRoot(repo, live, root, progress);
   const deadRefs = await keepOwnRefs(repo, live, ownRefs);
-  const counts = await sweep(repo, live, deadRefs, { dryRun, progress, signal });
-  if (!dryRun) await pruneSideIndex(repo, (message) => progress.warn(message));
-  return { ...counts, dryRun };
+  const names = await sweepNames(repo, live, deadRefs, { dryRun, progress, signal });
+  // the index only looks at names: it is brought up to date while threads go through the objects
+  const pruned = dryRun ? undefined : pruneSideIndex(repo, (message) => progress.warn(message));
+  const [files] = await Promise.allSettled([sweepFiles(repo, live, { dryRun, progress, signal }), pruned]);
+  if (files.status === 'rejected') throw files.reason;
+  await pruned;
+  return { ...names, ...files.value, dryRun };
 }
 
 /** A ref to a partial stream or to detached metadata: whether it keeps anything depends on more than its existence. */

@@ -12,6 +12,7 @@ import {
   objectIdFromBytes,
   objectRelativePath,
 } from '../formats/ids.ts';
+import type { OwnedBytes } from '../formats/owned-bytes.ts';
 import { native, nodeHashing } from '../native.ts';
 import { explainReadError, openRegularFile, readWhole } from './regular-file.ts';
 import { TemporaryObject } from './temporary-object.ts';
@@ -106,7 +107,7 @@ export class ObjectStore {
    * @throws MissingObjectError, DigestMismatchError, LimitError above `maxBytes`, FormatError (no file; no fs-verity in a secure
    * repository)
    */
-  async read(id: ObjectId, { maxBytes }: { maxBytes: number }): Promise<Uint8Array> {
+  async read(id: ObjectId, { maxBytes }: { maxBytes: number }): Promise<OwnedBytes> {
     const where: Where = { file: `objects/${objectRelativePath(id)}` };
     const { handle, sizeBytes } = await this.openUnverified(id);
     try {

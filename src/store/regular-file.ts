@@ -3,6 +3,7 @@
 import { constants, type Stats } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { FormatError, LimitError, type Where } from '../errors.ts';
+import type { OwnedBytes } from '../formats/owned-bytes.ts';
 
 // O_NONBLOCK: opening a fifo for reading returns at once instead of waiting for a writer
 const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -51,7 +52,7 @@ export async function readWhole(
   sizeBytes: number,
   maxBytes: number,
   where: Where,
-): Promise<Uint8Array> {
+): Promise<OwnedBytes> {
   if (sizeBytes > maxBytes) throw new LimitError(`has ${sizeBytes} bytes, the limit is ${maxBytes}`, where);
   const bytes = new Uint8Array(sizeBytes);
   for (let at = 0; at < sizeBytes; ) {

@@ -12,10 +12,13 @@ const SUFFIX_CHARACTERS = 12;
 /** Names to try before giving up; one is always enough unless somebody plays games. */
 export const TEMPORARY_NAME_TRIES = 16;
 
+/**
+ * Different from all others, but no secret: whoever may put something in its place may replace the repository as well, and what takes
+ * such a name must not exist. To load node:crypto for a better one would take 8 ms of every command that writes.
+ */
 export function temporaryName(prefix: string): string {
-  const { randomInt } = process.getBuiltinModule('node:crypto'); // not imported: few commands need it
   let name = prefix;
-  for (let i = 0; i < SUFFIX_CHARACTERS; i++) name += ALPHABET[randomInt(ALPHABET.length)];
+  for (let i = 0; i < SUFFIX_CHARACTERS; i++) name += ALPHABET[Math.floor(Math.random() * ALPHABET.length)];
   return name;
 }
 
