@@ -112,6 +112,11 @@ export class CommitMapBuilder {
     return writer.finish(commit);
   }
 
+  /** Concatenated checksums of what was added, and not taken over; a copy. Undefined without a base: then it is all. */
+  addedChecksums(): Uint8Array | undefined {
+    return this.#taken && this.#checksums.bytes.slice();
+  }
+
   /** The end of it: nothing can be asked any more, and the memory is free. What build() made stays. */
   release(): void {
     this.#checksums.release();

@@ -166,7 +166,8 @@ export class SideIndexSegment {
 
   #checkRecords(commits: number, objects: number, digests: number, fail: Fail): void {
     for (let index = 0; index < this.count; index++) {
-      const [object, digest] = [this.#word(index, 1), this.#word(index, 2)];
+      const object = this.#word(index, 1);
+      const digest = this.#word(index, 2);
       if (
         this.#word(index, 0) >= commits ||
         (object !== NONE && object >= objects) ||

@@ -64,14 +64,16 @@ export class Checkpoints {
 
   /**
    * Waits for a checkpoint under way, and builds the map of everything. The builder is released.
+   * @returns besides the map the checksums of what was not taken over from a base, where there was one
    * @throws what made a checkpoint fail
    */
-  async complete(): Promise<BuiltCommitMap> {
+  async complete(): Promise<BuiltCommitMap & { added?: Uint8Array }> {
     await this.#running;
     if (this.#failure !== undefined) throw this.#failure;
     this.#complete = this.#builder.build(idToBytes(this.#commit));
+    const added = this.#builder.addedChecksums();
     this.#builder.release();
-    return this.#complete;
+    return { ...this.#complete, added };
   }
 
   /** One more, with everything that has arrived. */

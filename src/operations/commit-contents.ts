@@ -41,7 +41,7 @@ export class ContentCommitter {
 
   async addAll(files: Iterable<FileToCommit>): Promise<void> {
     const { jobs, signal, progress = silentProgress, generateComposefsMetadata } = this.#options;
-    await using ingest = openIngest(this.#repo, {
+    await using ingest = await openIngest(this.#repo, {
       threads: jobs,
       alsoSha256: generateComposefsMetadata && this.#repo.algorithm !== 'sha256',
     });

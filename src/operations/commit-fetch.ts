@@ -17,12 +17,11 @@ import { CommitObjects, findCommit, findPartialCommit, type StoredCommit } from 
 import { serializeCommitMap, storeStream } from './commit-stream.ts';
 import { isCheapToCheck, verifyComposefsDigest } from './composefs-digest.ts';
 import { contentDigests } from './content-digests.ts';
-import { coverStoredCommits } from './index-coverage.ts';
 import { KnownObjects } from './known-objects.ts';
 import { publishCommit } from './publish-commit.ts';
 import { findRef, listPartialCommits, resolveCommit } from './resolve-name.ts';
 import { type FetchCounts, TreeFetch } from './tree-fetch.ts';
-import { measureTree } from './tree-shape.ts';
+import type { TreeShape } from './tree-shape.ts';
 import { ifUsable } from './usable-base.ts';
 
 export interface FetchOptions {
@@ -89,7 +88,7 @@ export class CommitFetch {
     const alsoSha256 = composefsDigest(commit) !== undefined && repo.algorithm !== 'sha256';
     await using ingest = dryRun
       ? undefined
-      : openIngest(repo, {
+      : await openIngest(repo, {
           link: this.#options.link,
           threads: this.#options.jobs,
           alsoSha256,
@@ -110,27 +109,27 @@ export class CommitFetch {
     });
     const base = known.bases.map((stored) => stored.checksum);
     try {
-      await fetch.run(commit);
+      const shape = await fetch.run(commit);
       fetch.counts[partial === undefined ? 'fetched' : 'reused'].metadata++; // the commit itself
       if (dryRun) return { counts: fetch.counts, base };
       await ingest?.[Symbol.asyncDispose](); // its threads and their buffers are not needed for the rest
-      const { content, objectRefs } = await checkpoints.complete();
+      const { content, objectRefs, added } = await checkpoints.complete();
       if (alsoSha256 && partial !== undefined) await this.#addDigests(digests, wanted, partial, known);
       const where = { file: this.#source.url, object: `${checksum}.commit` };
       const map = CommitMap.parse(content, objectRefs, repo.algorithm, where);
       const stream = serializeCommitMap(repo.algorithm, map, 'complete', where); // on another thread, beside the check
       stream.catch(() => {});
-      const digest = this.#verifyComplete(map, known, digests);
+      const digest = this.#verifyComplete(map, shape, known, digests);
       const streamId = await this.#publish(wanted, await stream);
       await checkpoints.discard();
-      await appendToSideIndex(
-        repo,
-        checksum,
+      await appendToSideIndex(repo, {
+        commit: checksum,
         map,
-        digests,
-        (message) => this.#options.progress.warn(message),
-        known.index,
-      );
+        sha256Digests: digests,
+        warn: (message) => this.#options.progress.warn(message),
+        opened: known.index,
+        only: known.isMainIndexed ? added : undefined,
+      });
       return {
         counts: fetch.counts,
         streamId,
@@ -157,34 +156,47 @@ export class CommitFetch {
     }
   }
 
-  async #knownObjects({ checksum, commit, partial, localRef, withRef }: WantedCommit): Promise<KnownObjects> {
-    const repo = this.#repo;
-    const known = await KnownObjects.open(repo, (message) => this.#options.progress.warn(message));
-    for (const name of this.#options.bases ?? []) {
-      const base = await findCommit(repo, await resolveCommit(repo, name));
-      if (base === undefined) throw new NotFoundError(`base ${name} is not stored here`);
-      known.addBase(base, withRef.has(base.stream));
-    }
-    const add = async (found: Promise<StoredCommit | undefined>) => {
-      const base = await ifUsable(found, this.#options.progress);
+  async #knownObjects(wanted: WantedCommit): Promise<KnownObjects> {
+    const { commit, partial, withRef } = wanted;
+    const { progress, dryRun } = this.#options;
+    const warn = (message: string) => progress.warn(message);
+    // at the same time: streams are decompressed on other threads
+    const [known, named, others] = await Promise.all([
+      KnownObjects.open(this.#repo, warn),
+      this.#namedBases(),
+      this.#foundBases(wanted),
+    ]);
+    for (const base of [...named, partial, ...others])
       if (base !== undefined) known.addBase(base, withRef.has(base.stream));
-    };
-    if (partial !== undefined) known.addBase(partial, withRef.has(partial.stream));
-    const previous = localRef === undefined ? undefined : await findRef(repo, localRef);
-    if (previous !== undefined) await add(findCommit(repo, previous));
-    if (commit.parent !== undefined) await add(findCommit(repo, commit.parent));
-    for (const other of await listPartialCommits(repo))
-      if (other !== checksum) await add(findPartialCommit(repo, other));
     if (known.bases.length === 0) {
       const likely = known.claim(idToBytes(commit.rootDirtree)) ?? known.claim(idToBytes(commit.rootDirmeta));
-      const found = likely && (await ifUsable(findCommit(repo, likely.commit), this.#options.progress));
+      const found = likely && (await ifUsable(findCommit(this.#repo, likely.commit), progress));
       if (found !== undefined) known.addLikely(found, withRef.has(found.stream));
     }
     await known.chooseMain();
-    const bases = new Set(known.bases.map((base) => base.checksum));
-    if (!this.#options.dryRun)
-      await coverStoredCommits(repo, known.index, bases, (message) => this.#options.progress.warn(message));
+    if (!dryRun) await known.coverStoredCommits(warn);
     return known;
+  }
+
+  async #namedBases(): Promise<StoredCommit[]> {
+    const bases: StoredCommit[] = [];
+    for (const name of this.#options.bases ?? []) {
+      const base = await findCommit(this.#repo, await resolveCommit(this.#repo, name));
+      if (base === undefined) throw new NotFoundError(`base ${name} is not stored here`);
+      bases.push(base);
+    }
+    return bases;
+  }
+
+  /** What the ref was, the parent, and what other pulls have begun. */
+  async #foundBases({ checksum, commit, localRef }: WantedCommit): Promise<Array<StoredCommit | undefined>> {
+    const repo = this.#repo;
+    const previous = localRef === undefined ? undefined : await findRef(repo, localRef);
+    const commits = new Set([previous, commit.parent]);
+    const found = [...commits].map((base) => base && ifUsable(findCommit(repo, base), this.#options.progress));
+    for (const other of await listPartialCommits(repo))
+      if (other !== checksum) found.push(ifUsable(findPartialCommit(repo, other), this.#options.progress));
+    return Promise.all(found);
   }
 
   /** sha256 digests of the files that an interrupted pull brought: they were not kept. */
@@ -199,14 +211,14 @@ export class CommitFetch {
       digests.set(file, idToBytes(digest));
   }
 
-  /** The whole closure is here: its shape is one that a checkout can hold, and the promised digest is right where it can be told. */
+  /** The whole closure is here; whether the promised digest is right, where that can be told. */
   #verifyComplete(
     map: CommitMap,
+    shape: TreeShape,
     known: KnownObjects,
     digests: ReadonlyMap<Checksum, Uint8Array>,
   ): 'match' | 'absent' | 'unknown' {
     const objects = new CommitObjects(map, { file: this.#source.url }, true);
-    const shape = measureTree(objects);
     if (composefsDigest(objects.commit()) !== undefined && !isCheapToCheck(shape)) {
       this.#options.progress.warn(
         `the composefs digest of ${objects.map.commit} was not checked: ${shape.paths} paths are too many for that here; ` +

@@ -179,5 +179,10 @@ async function publishCommit(
   const streams = stored === undefined ? [{ name, id: await storeCommitMap(repo, built, 'complete') }] : [];
   await publish(repo, { streams, streamRefs: [{ ref: ostreeRefPath(branch), name }] });
   const map = CommitMap.parse(built.content, built.objectRefs, repo.algorithm);
-  await appendToSideIndex(repo, checksum, map, digests, (message) => progress.warn(message));
+  await appendToSideIndex(repo, {
+    commit: checksum,
+    map,
+    sha256Digests: digests,
+    warn: (message) => progress.warn(message),
+  });
 }

@@ -12,13 +12,14 @@ import { listCommits } from './resolve-name.ts';
  * Adds what is missing in the index; takes time once for each such commit.
  * @param except commits whose objects are asked for without the index: they can wait
  * @param warn told of trouble, which is never an error: what the index does not know is fetched again
+ * @returns those of `except` that the index may not know all objects of; undefined when there was trouble
  */
 export async function coverStoredCommits(
   repo: Repository,
   index: SideIndex,
   except: ReadonlySet<Checksum>,
   warn: (message: string) => void,
-): Promise<void> {
+): Promise<ReadonlySet<Checksum> | undefined> {
   try {
     const gaps = await readGaps(repo.path);
     const waiting: Checksum[] = [];
@@ -28,9 +29,11 @@ export async function coverStoredCommits(
       else if (gaps.has(commit) || !index.isComplete) waiting.push(commit);
     }
     if (gaps.size > 0 || waiting.length > 0) await writeGaps(repo.path, waiting);
+    return new Set(waiting);
   } catch (error) {
     if (!(error instanceof CfsError || (error instanceof Error && 'errno' in error))) throw error;
     warn(`the side index was not brought up to date: ${error.message}`);
+    return undefined;
   }
 }
 

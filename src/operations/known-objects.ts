@@ -2,9 +2,11 @@
 
 import { CfsError } from '../errors.ts';
 import { type Checksum, objectIdFromBytes } from '../formats/ids.ts';
+import { commitStreamName } from '../store/ostree-refs.ts';
 import type { Repository } from '../store/repository.ts';
 import { openSideIndex, type SideIndex, type SideIndexEntry } from '../store/side-index.ts';
 import { findCommit, isWhole, type StoredCommit } from './commit-reader.ts';
+import { coverStoredCommits } from './index-coverage.ts';
 
 export interface KnownFile {
   /** Archive header with prefix; for an inlined file the content follows. */
@@ -24,6 +26,8 @@ export class KnownObjects {
   /** The bases, and what else is open from the beginning. */
   readonly #commits: StoredCommit[] = [];
   #main: StoredCommit | undefined;
+  /** Unknown until the index was brought up to date. */
+  #uncovered: ReadonlySet<Checksum> | undefined;
   /** Bases whose objects may be gone. */
   readonly #doubtful = new Set<StoredCommit>();
   /** Promises: thousands of files ask for the same commit before it is open. */
@@ -73,6 +77,21 @@ export class KnownObjects {
 
   get main(): StoredCommit | undefined {
     return this.#main;
+  }
+
+  /** Lets the index know of every stored commit but the bases. */
+  async coverStoredCommits(warn: (message: string) => void): Promise<void> {
+    const bases = new Set(this.bases.map(({ checksum }) => checksum));
+    this.#uncovered = await coverStoredCommits(this.#repo, this.index, bases, warn);
+  }
+
+  /** Whether the index knows all that can be taken over from the main base. */
+  get isMainIndexed(): boolean {
+    const main = this.#main;
+    if (main === undefined || this.#uncovered === undefined || this.#uncovered.has(main.checksum)) return false;
+    return (
+      main.stream === commitStreamName(main.checksum) && this.index.isComplete && this.index.hasCommit(main.checksum)
+    );
   }
 
   /** Bytes of a dirtree or dirmeta, hashed again here. */

@@ -28,10 +28,10 @@ export class MetObjects {
 
   /**
    * @param checksum 32 raw bytes at `offset`
-   * @returns the object's number; undefined when it was met before
+   * @returns the object's number; the complement of it, which is negative, when it was met before
    * @throws FormatError when it was met as another kind of object
    */
-  meet(checksum: Uint8Array, offset: number, kind: ObjectKind): number | undefined {
+  meet(checksum: Uint8Array, offset: number, kind: ObjectKind): number {
     const wanted = KINDS.indexOf(kind);
     const baseIndex = this.#base?.findBytes(checksum, offset) ?? -1;
     let number = baseIndex;
@@ -47,7 +47,7 @@ export class MetObjects {
       number = this.#baseKinds.length + other;
     }
     if (known === 0) return number;
-    if (known === wanted) return undefined;
+    if (known === wanted) return ~number;
     throw new FormatError(`the commit uses one object as ${KINDS[known]} and as ${kind}`, {
       ...this.#where,
       object: `${checksumFromBytes(checksum, offset)}.${kind}`,

@@ -16,6 +16,7 @@ import type { Source } from '../sources/source.ts';
 import type { FileIngest, IngestedFile } from '../store/ingest.ts';
 import { type KnownFile, type KnownObjects, sound } from './known-objects.ts';
 import { MetObjects, type ObjectKind } from './met-objects.ts';
+import { type DirectoryEntries, measureDirectories, type TreeShape } from './tree-shape.ts';
 import { verifyChecksum } from './verify-checksum.ts';
 
 type MetadataType = Exclude<ObjectKind, 'file'>;
@@ -59,6 +60,9 @@ export class TreeFetch {
   readonly counts: FetchCounts = { fetched: { metadata: 0, files: 0 }, reused: { metadata: 0, files: 0 } };
   readonly #options: TreeFetchOptions;
   readonly #met: MetObjects;
+  #root = 0;
+  /** By the numbers of their dirtrees in #met. */
+  readonly #directories = new Map<number, DirectoryEntries>();
   /** Found in a base, and not looked into yet. */
   readonly #pending: MetadataItem[] = [];
   readonly #metadataQueue: MetadataItem[] = [];
@@ -82,8 +86,11 @@ export class TreeFetch {
     this.#signal = AbortSignal.any([options.signal, this.#abort.signal]);
   }
 
-  /** Ends when the whole closure of the commit is in the builder; on failure nothing is under way any more. */
-  async run(commit: Commit): Promise<void> {
+  /**
+   * Ends when the whole closure of the commit is in the builder; on failure nothing is under way any more.
+   * @throws LimitError for a tree that no checkout could hold
+   */
+  async run(commit: Commit): Promise<TreeShape> {
     const { signal } = this.#options;
     signal.throwIfAborted();
     const onAbort = () => this.#fail(signal.reason);
@@ -93,16 +100,25 @@ export class TreeFetch {
         this.#settle = resolve;
         this.#attempt(() => {
           this.#wantMetadata(idToBytes(commit.rootDirmeta), 0, 'dirmeta', 0);
-          this.#wantMetadata(idToBytes(commit.rootDirtree), 0, 'dirtree', 0);
+          this.#root = this.#wantMetadata(idToBytes(commit.rootDirtree), 0, 'dirtree', 0);
           this.#walk();
         });
         this.#pump();
       });
+      if (this.#failure !== undefined) throw this.#failure.error;
+      return measureDirectories(
+        this.#root,
+        (dirtree) => this.#directories.get(dirtree) as DirectoryEntries,
+        (dirtree) => this.#whereOf(dirtree, 'dirtree'),
+      );
     } finally {
       signal.removeEventListener('abort', onAbort);
       this.#met.release();
     }
-    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  #whereOf(number: number, kind: ObjectKind): Where {
+    return { ...this.#options.where, object: `${checksumFromBytes(this.#met.checksumBytesAt(number))}.${kind}` };
   }
 
   /** Starts what may start, in order: metadata first, for it uncovers more work. */
@@ -144,9 +160,12 @@ export class TreeFetch {
     }
   }
 
-  #wantMetadata(checksums: Uint8Array, offset: number, type: MetadataType, depth: number): void {
+  /** @returns its number in #met */
+  #wantMetadata(checksums: Uint8Array, offset: number, type: MetadataType, depth: number): number {
     const number = this.#met.meet(checksums, offset, type);
-    if (number !== undefined) this.#pending.push({ number, type, depth });
+    if (number < 0) return ~number;
+    this.#pending.push({ number, type, depth });
+    return number;
   }
 
   /** Takes metadata in as far as it is known, without recursion into the call stack; what is missing goes to the queue. */
@@ -180,24 +199,30 @@ export class TreeFetch {
 
   /** Wants what it leads to. */
   #look({ number, type, depth }: MetadataItem, bytes: Uint8Array): void {
-    const at = { ...this.#options.where, object: `${checksumFromBytes(this.#met.checksumBytesAt(number))}.${type}` };
+    const at = this.#whereOf(number, type);
     if (type === 'dirmeta') {
       parseDirmeta(bytes, at);
       return;
     }
     if (depth > MAX_TREE_DEPTH) throw new LimitError(`directories are nested more than ${MAX_TREE_DEPTH} deep`, at);
+    let files = 0;
+    const children: number[] = [];
     walkDirtree(bytes, at, {
-      file: (_start, _end, checksum) => this.#wantFile(bytes, checksum),
+      file: (_start, _end, checksum) => {
+        files++;
+        this.#wantFile(bytes, checksum);
+      },
       directory: (_start, _end, checksums) => {
         this.#wantMetadata(bytes, checksums + CHECKSUM_BYTES, 'dirmeta', depth + 1);
-        this.#wantMetadata(bytes, checksums, 'dirtree', depth + 1);
+        children.push(this.#wantMetadata(bytes, checksums, 'dirtree', depth + 1));
       },
     });
+    this.#directories.set(number, { files, children });
   }
 
   #wantFile(bytes: Uint8Array, offset: number): void {
     const number = this.#met.meet(bytes, offset, 'file');
-    if (number === undefined || this.#reuseFromMain(number)) return;
+    if (number < 0 || this.#reuseFromMain(number)) return;
     const { known } = this.#options;
     const checksum = bytes.subarray(offset, offset + CHECKSUM_BYTES);
     const file = known.fileInBases(checksum);

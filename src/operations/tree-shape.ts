@@ -1,6 +1,6 @@
 /** Depth and path count of a commit's tree, without expanding shared directories: hostile commits are small and describe huge trees. */
 
-import { LimitError } from '../errors.ts';
+import { LimitError, type Where } from '../errors.ts';
 import { idToBytes } from '../formats/ids.ts';
 import { MAX_TREE_DEPTH, MAX_TREE_PATHS } from '../formats/ostree/limits.ts';
 import type { CommitObjects } from './commit-reader.ts';
@@ -14,14 +14,37 @@ export interface TreeShape {
   depth: number;
 }
 
+/** What one dirtree has. */
+export interface DirectoryEntries {
+  files: number;
+  /** Numbers of the dirtrees of its subdirectories. */
+  children: readonly number[];
+}
+
 /**
- * Each distinct dirtree is parsed once; O(objects) even where the expanded tree is exponential.
+ * Each distinct dirtree is parsed once.
  * @throws LimitError above MAX_TREE_DEPTH or MAX_TREE_PATHS
  */
 export function measureTree(objects: CommitObjects): TreeShape {
-  const { map } = objects;
-  const known = new Map<number, TreeShape>(); // by map entry
   const root = objects.find(idToBytes(objects.commit().rootDirtree), 0, 'dirtree');
+  return measureDirectories(
+    root,
+    (dirtree) => entriesOf(objects, dirtree),
+    (dirtree) => objects.whereOf(dirtree, 'dirtree'),
+  );
+}
+
+/**
+ * Asks for the entries of each dirtree once or twice; O(objects) even where the expanded tree is exponential.
+ * @param root number of a dirtree, as in `children`
+ * @throws LimitError as measureTree
+ */
+export function measureDirectories(
+  root: number,
+  entriesOf: (dirtree: number) => DirectoryEntries,
+  whereOf: (dirtree: number) => Where,
+): TreeShape {
+  const known = new Map<number, TreeShape>();
   // A directory is visited twice: once to put its children above it on the stack, once to add them up.
   const stack = [root];
   while (stack.length > 0) {
@@ -30,7 +53,7 @@ export function measureTree(objects: CommitObjects): TreeShape {
       stack.pop();
       continue;
     }
-    const { files, children } = countEntries(objects, dirtree);
+    const { files, children } = entriesOf(dirtree);
     const missing = children.filter((child) => !known.has(child));
     if (missing.length > 0) {
       // Checksums cannot form a cycle, so the stack is bounded by depth times width; the depth is what may be hostile.
@@ -45,17 +68,17 @@ export function measureTree(objects: CommitObjects): TreeShape {
       shape.directories += below.directories;
       shape.depth = Math.max(shape.depth, below.depth + 1);
     }
-    const where = { ...objects.where, object: `${map.checksumAt(dirtree)}.dirtree` };
     if (shape.depth > MAX_TREE_DEPTH)
-      throw new LimitError(`directories are nested more than ${MAX_TREE_DEPTH} deep`, where);
-    if (shape.paths > MAX_TREE_PATHS) throw new LimitError(`the tree has more than ${MAX_TREE_PATHS} paths`, where);
+      throw new LimitError(`directories are nested more than ${MAX_TREE_DEPTH} deep`, whereOf(dirtree));
+    if (shape.paths > MAX_TREE_PATHS)
+      throw new LimitError(`the tree has more than ${MAX_TREE_PATHS} paths`, whereOf(dirtree));
     known.set(dirtree, shape);
   }
   return known.get(root) as TreeShape;
 }
 
-/** @returns how many files a directory has, and the map entries of its subdirectories */
-function countEntries(objects: CommitObjects, dirtree: number): { files: number; children: number[] } {
+/** By the numbers of map entries. */
+function entriesOf(objects: CommitObjects, dirtree: number): DirectoryEntries {
   const { map } = objects;
   const base = map.dataStartAt(dirtree);
   const children: number[] = [];

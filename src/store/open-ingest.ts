@@ -3,9 +3,10 @@
 import { native } from '../native.ts';
 import type { FileIngest, IngestOptions } from './ingest.ts';
 import { NativeIngest } from './ingest-native.ts';
-import { PortableIngest } from './ingest-portable.ts';
 import type { Repository } from './repository.ts';
 
-export function openIngest(repo: Repository, options: IngestOptions = {}): FileIngest {
-  return native === undefined ? new PortableIngest(repo, options) : new NativeIngest(native, repo, options);
+export async function openIngest(repo: Repository, options: IngestOptions = {}): Promise<FileIngest> {
+  if (native !== undefined) return new NativeIngest(native, repo, options);
+  const { PortableIngest } = await import('./ingest-portable.ts'); // and what it needs of Node, which takes time
+  return new PortableIngest(repo, options);
 }

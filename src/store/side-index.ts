@@ -8,7 +8,7 @@ import { lstat, readdir, rename, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CfsError, FormatError } from '../errors.ts';
 import type { CommitMap } from '../formats/commit-map.ts';
-import { type Algorithm, type Checksum, idToBytes, toHex } from '../formats/ids.ts';
+import { type Algorithm, CHECKSUM_BYTES, type Checksum, idToBytes, toHex } from '../formats/ids.ts';
 import {
   MAX_SEGMENT_BYTES,
   MAX_SEGMENT_ENTRIES,
@@ -141,15 +141,19 @@ export class SideIndex {
   /**
    * Adds the objects of a stored commit that the index does not have yet, in one new segment, with which smaller ones are merged.
    * @param sha256Digests by ostree checksum, of external content; for sha512 repositories
+   * @param only checksums of the objects that may be missing in the index, concatenated; default: all
    */
   async append(
     commit: Checksum,
     objects: CommitMap,
     sha256Digests: ReadonlyMap<Checksum, Uint8Array> = new Map(),
+    only?: Uint8Array,
   ): Promise<void> {
     const commitBytes = idToBytes(commit);
     let builder = new SideIndexBuilder(this.#algorithm);
-    for (let index = 0; index < objects.count; index++) {
+    const count = only === undefined ? objects.count : only.length / CHECKSUM_BYTES;
+    for (let i = 0; i < count; i++) {
+      const index = only === undefined ? i : objects.findBytes(only, CHECKSUM_BYTES * i);
       const digest =
         sha256Digests.size === 0 ? undefined : sha256Digests.get(toHex(objects.checksumBytesAt(index)) as Checksum);
       if (this.#knows(objects.content, objects.checksumStartAt(index), digest !== undefined)) continue;
@@ -292,22 +296,27 @@ export class SideIndex {
   }
 }
 
-/**
- * Records a stored commit. What goes wrong is a warning: the commit is complete without it.
- * @param opened what has been read of the index is not read again
- */
+export interface SideIndexAddition {
+  commit: Checksum;
+  map: CommitMap;
+  /** By ostree checksum, of external content. */
+  sha256Digests: ReadonlyMap<Checksum, Uint8Array>;
+  warn: Warn;
+  /** What has been read of the index is not read again. */
+  opened?: SideIndex;
+  /** As in `SideIndex.append`. */
+  only?: Uint8Array;
+}
+
+/** Records a stored commit. What goes wrong is a warning: the commit is complete without it. */
 export const appendToSideIndex = (
   repo: Repository,
-  commit: Checksum,
-  objects: CommitMap,
-  sha256Digests: ReadonlyMap<Checksum, Uint8Array>,
-  warn: Warn,
-  opened?: SideIndex,
+  { commit, map, sha256Digests, warn, opened, only }: SideIndexAddition,
 ): Promise<void> =>
   change(
     repo,
     warn,
-    (index) => index.append(commit, objects, repo.algorithm === 'sha256' ? undefined : sha256Digests),
+    (index) => index.append(commit, map, repo.algorithm === 'sha256' ? undefined : sha256Digests, only),
     opened,
   );
 

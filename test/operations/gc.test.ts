@@ -321,7 +321,7 @@ describe('streams of ours', () => {
       builder.add(idToBytes(commit), Buffer.from('any object'));
       const { content, objectRefs } = builder.build(idToBytes(commit));
       const map = CommitMap.parse(content, objectRefs, repo.algorithm);
-      await appendToSideIndex(repo, commit, map, new Map(), expect.unreachable);
+      await appendToSideIndex(repo, { commit, map, sha256Digests: new Map(), warn: expect.unreachable });
       await collectGarbage(repo, { roots: [commit] });
       expect(await readdir(index)).toHaveLength(1);
       await collectGarbage(repo);

@@ -64,7 +64,7 @@ async function makeCommit(newFiles: number, ...others: MadeCommit[]): Promise<Ma
 }
 
 const append = ({ commit, map }: MadeCommit, digests = new Map<Checksum, Uint8Array>()): Promise<void> =>
-  withRepository((repo) => appendToSideIndex(repo, commit, map, digests, warn));
+  withRepository((repo) => appendToSideIndex(repo, { commit, map, sha256Digests: digests, warn }));
 
 const removeStream = ({ commit }: MadeCommit): Promise<void> =>
   unlink(join(repositoryPath, 'streams', commitStreamName(commit)));
@@ -247,7 +247,7 @@ describe('damage', () => {
       algorithm: 'sha512',
       requireWritable: async () => {},
     } as unknown as Repository;
-    await appendToSideIndex(fake, made.commit, made.map, new Map(), warn);
+    await appendToSideIndex(fake, { commit: made.commit, map: made.map, sha256Digests: new Map(), warn });
     expect(warnings.at(-1)).toContain('the side index was not brought up to date');
     expect((await open()).count).toBe(0);
   });
