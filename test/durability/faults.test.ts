@@ -6,25 +6,15 @@
 import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ensureBuilt, runCliJson } from '../cli/run-cli.ts';
+import { expect, test } from 'vitest';
+import { runCliJson } from '../cli/run-cli.ts';
 import { describeWithPeers } from '../support/peers.ts';
-import { makeTemporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.ts';
-import { type Published, publishedTiny } from './published.ts';
+import { publishedTiny } from './published.ts';
 import { collected, findingsBesideTemporaries, readState, temporariesIn } from './repository-state.ts';
 import { type Disturbance, type Outcome, runDriver, runProgram, type SystemCall } from './run-driver.ts';
+import { useScene } from './scene.ts';
 
-let source: Published;
-let directory: TemporaryDirectory;
-
-beforeAll(async () => {
-  await ensureBuilt();
-  source = await publishedTiny();
-  directory = await makeTemporaryDirectory('memory');
-});
-afterAll(async () => {
-  await directory[Symbol.asyncDispose]();
-});
+const scene = useScene(publishedTiny);
 
 /** Something that gives or takes names, in a directory of its own with the repository `store`. */
 interface Work {
@@ -59,7 +49,14 @@ const pulling =
   (wanted: string, name: string, env: NodeJS.ProcessEnv = {}): Work['run'] =>
   (cwd, disturbance) => {
     const options = { checkpoint: { objects: CHECKPOINT_OBJECTS }, createImage: true, name };
-    const job = { operation: 'pull', repo: store(cwd), location: source.archive, wanted: [wanted], options, jobs: 1 };
+    const job = {
+      operation: 'pull',
+      repo: store(cwd),
+      location: scene.source.archive,
+      wanted: [wanted],
+      options,
+      jobs: 1,
+    };
     return runDriver({ ...job, operation: 'pull' }, disturbance, env);
   };
 
@@ -68,7 +65,7 @@ const done =
   async (cwd: string): Promise<void> => {
     for (const command of commands) await runCliJson([...command, '--repo', store(cwd)], { cwd });
   };
-const pulled = (ref: string, name: string): string[] => ['pull', source.archive, ref, '--name', name];
+const pulled = (ref: string, name: string): string[] => ['pull', scene.source.archive, ref, '--name', name];
 
 const COMMIT_OPTIONS = ['--timestamp', '5', '--no-xattrs', '--parent', 'none'];
 
@@ -125,7 +122,8 @@ const WORKS: Work[] = [
   {
     title: 'commit',
     prepare: (cwd) => done(pulled('os/first', 'a'))(cwd),
-    run: (cwd, disturbance) => program('commit', source.tree, '--branch', 'a', ...COMMIT_OPTIONS)(cwd, disturbance),
+    run: (cwd, disturbance) =>
+      program('commit', scene.source.tree, '--branch', 'a', ...COMMIT_OPTIONS)(cwd, disturbance),
     expected: ['linkat', 'symlink', 'rename', 'syncfs'],
   },
   {
@@ -188,9 +186,9 @@ const finalState = async (cwd: string): Promise<object> => ({
 
 describeWithPeers('every system call that names something fails in turn', ['strace'], () => {
   test.each(WORKS)('$title', { timeout: 600_000 }, async ({ prepare, run, expected, triedAgain }) => {
-    const start = directory.join('start');
+    const start = scene.directory.join('start');
     const fresh = async (): Promise<string> => {
-      const cwd = directory.join('work');
+      const cwd = scene.directory.join('work');
       await rm(cwd, { recursive: true, force: true });
       await cp(start, cwd, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
       return cwd;

@@ -2,41 +2,31 @@
 
 import { cp, readdir, rm, unlink } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type ObjectId, objectRelativePath } from '../../src/formats/ids.ts';
 import { findCommit } from '../../src/operations/commit-reader.ts';
 import { commitStreamName, partialRefPath, partialStreamName } from '../../src/store/ostree-refs.ts';
 import { unpublishStream } from '../../src/store/publish.ts';
 import { openRepository } from '../../src/store/repository.ts';
-import { ensureBuilt, runCli, runCliJson } from '../cli/run-cli.ts';
+import { runCli, runCliJson } from '../cli/run-cli.ts';
 import { describeWithPeers } from '../support/peers.ts';
 import { startStaticServer } from '../support/static-server.ts';
-import { makeTemporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.ts';
-import { type Published, published, publishedTiny } from './published.ts';
+import { published, publishedTiny } from './published.ts';
 import { Random, SEED } from './random.ts';
 import { collected, findingsBesideTemporaries, readState } from './repository-state.ts';
 import { type Disturbance, type Outcome, runDriver } from './run-driver.ts';
+import { useScene } from './scene.ts';
 
 const STRESS_ROUNDS = 12;
 
-let source: Published;
-let directory: TemporaryDirectory;
-
-beforeAll(async () => {
-  await ensureBuilt();
-  source = await publishedTiny();
-  directory = await makeTemporaryDirectory('memory');
-});
-afterAll(async () => {
-  await directory[Symbol.asyncDispose]();
-});
+const scene = useScene(publishedTiny);
 
 let repositories = 0;
 /** With the named commits, and their images; those of `dropped` refs are garbage then. */
 async function newRepository(refs: string[], dropped: string[] = []): Promise<string> {
-  const repo = directory.join(`repo-${repositories++}`);
+  const repo = scene.directory.join(`repo-${repositories++}`);
   await runCliJson(['init', '--insecure', repo]);
-  if (refs.length > 0) await runCliJson(['pull', '--create-image', source.archive, ...refs, '--repo', repo]);
+  if (refs.length > 0) await runCliJson(['pull', '--create-image', scene.source.archive, ...refs, '--repo', repo]);
   for (const ref of dropped) await runCliJson(['untag', ref, '--repo', repo]);
   return repo;
 }
@@ -59,14 +49,14 @@ test('gc waits for a running pull, and keeps all that it brings', async () => {
   const repo = await newRepository(['os/first'], ['os/first']);
   const isHeld = Promise.withResolvers<void>();
   const release = Promise.withResolvers<void>();
-  await using server = await startStaticServer(source.archive, {
+  await using server = await startStaticServer(scene.source.archive, {
     intercept: (request, response) => {
       if (!request.url?.endsWith('.filez') || response.writableEnded) return false;
       isHeld.resolve();
       // every file after the first few has to wait: the pull has a checkpoint by then
       void release.promise.then(async () => {
         const { readFile } = await import('node:fs/promises');
-        response.end(await readFile(`${source.archive}${request.url}`));
+        response.end(await readFile(`${scene.source.archive}${request.url}`));
       });
       return true;
     },
@@ -95,7 +85,7 @@ describeWithPeers('in each other’s way', ['strace'], () => {
     const repo = await newRepository(['os/first', 'os/main'], ['os/first']);
     const gc = collecting(repo, { kind: 'delay', call: { name: 'unlink', nth: 3 }, ms: 1000 });
     await sleep(500);
-    const pull = await pulling(repo, source.archive, 'os/first');
+    const pull = await pulling(repo, scene.source.archive, 'os/first');
     expect(await gc).toMatchObject(succeeded);
     expect(pull).toMatchObject(succeeded);
     expect(await findingsBesideTemporaries(repo)).toEqual([]);
@@ -128,12 +118,12 @@ describeWithPeers('in each other’s way', ['strace'], () => {
     const expected = await stateOf(['os/first', 'os/main']);
     for (const name of ['unlink', 'syncfs', 'rename'])
       for (let nth = 1; ; nth++) {
-        const repo = directory.join('killed');
+        const repo = scene.directory.join('killed');
         await cp(start, repo, { recursive: true, verbatimSymlinks: true });
         const outcome = await collecting(repo, { kind: 'kill at', call: { name, nth } });
         const story = `${name} ${nth}`;
         expect(await findingsBesideTemporaries(repo), story).toEqual([]);
-        expect(await pulling(repo, source.bare, 'os/first'), story).toMatchObject(succeeded);
+        expect(await pulling(repo, scene.source.bare, 'os/first'), story).toMatchObject(succeeded);
         expect(await findingsBesideTemporaries(repo), story).toEqual([]);
         expect(await collected(repo), story).toEqual(expected);
         await rm(repo, { recursive: true });
@@ -147,7 +137,7 @@ test(`two pulls of one commit, one of another, and gc, all at once, ${STRESS_ROU
 }, async () => {
   const random = new Random(SEED);
   const expected = await stateOf(['os/first', 'os/main']);
-  await using server = await startStaticServer(source.archive);
+  await using server = await startStaticServer(scene.source.archive);
   for (let round = 0; round < STRESS_ROUNDS; round++) {
     const repo = await newRepository([]);
     const later = async (work: () => Promise<Outcome>): Promise<Outcome> => {
@@ -156,8 +146,8 @@ test(`two pulls of one commit, one of another, and gc, all at once, ${STRESS_ROU
     };
     const outcomes = await Promise.all([
       later(() => pulling(repo, server.url, 'os/main')),
-      later(() => pulling(repo, source.bare, 'os/main')),
-      later(() => pulling(repo, source.archive, 'os/first')),
+      later(() => pulling(repo, scene.source.bare, 'os/main')),
+      later(() => pulling(repo, scene.source.archive, 'os/first')),
       later(() => collecting(repo)),
     ]);
     for (const outcome of outcomes) expect(outcome, `seed ${SEED}, round ${round}`).toMatchObject(succeeded);
@@ -175,7 +165,7 @@ describe('a stream without a ref, whose objects another collector has begun to r
   ): Promise<string> {
     const repo = await newRepository(['os/first'], ['os/first']);
     await using opened = await openRepository(repo, { lock: 'shared' });
-    const commit = await findCommit(opened, source.first);
+    const commit = await findCommit(opened, scene.source.first);
     const image = commit?.namedRefs.get('composefs.image');
     if (commit === undefined || image === undefined) throw new Error('not as it should be');
     const files = Array.from({ length: commit.map.count }, (_, i) => commit.map.externalAt(i)).filter(
@@ -196,21 +186,21 @@ describe('a stream without a ref, whose objects another collector has begun to r
 
   test.each(CASES)('%s: a pull of it brings what is missing', async (_what, remove) => {
     const repo = await halfCollected(remove);
-    expect(await pulling(repo, source.archive, 'os/first')).toMatchObject(succeeded);
+    expect(await pulling(repo, scene.source.archive, 'os/first')).toMatchObject(succeeded);
     expect(await findingsBesideTemporaries(repo)).toEqual([]);
     expect(await collected(repo)).toEqual(await stateOf(['os/first']));
   });
 
   test.each(CASES)('%s: a pull of its child does not build on it', async (_what, remove) => {
     const repo = await halfCollected(remove);
-    expect(await pulling(repo, source.archive, 'os/main')).toMatchObject(succeeded);
+    expect(await pulling(repo, scene.source.archive, 'os/main')).toMatchObject(succeeded);
     expect(await collected(repo)).toEqual(await stateOf(['os/main']));
   });
 
   test.each(CASES.slice(1))('%s: it gets no ref', async (_what, remove) => {
     const repo = await halfCollected(remove);
-    const { exitCode, stderr } = await runCli(['tag', source.first, 'again', '--repo', repo]);
+    const { exitCode, stderr } = await runCli(['tag', scene.source.first, 'again', '--repo', repo]);
     expect({ exitCode, stderr }).toEqual({ exitCode: 5, stderr: expect.stringContaining('pull it again') });
-    expect(await readdir(`${repo}/streams`)).toContain(commitStreamName(source.first));
+    expect(await readdir(`${repo}/streams`)).toContain(commitStreamName(scene.source.first));
   });
 });

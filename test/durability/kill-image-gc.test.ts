@@ -4,7 +4,7 @@
  */
 
 import { cp, lutimes, rm, symlink, writeFile } from 'node:fs/promises';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { findCommit } from '../../src/operations/commit-reader.ts';
 import { storeCommitMap } from '../../src/operations/commit-stream.ts';
 import { PARTIAL_LIFETIME_MS } from '../../src/operations/gc.ts';
@@ -13,31 +13,21 @@ import { openSource } from '../../src/sources/open-source.ts';
 import { partialRefPath, partialStreamName } from '../../src/store/ostree-refs.ts';
 import { publish } from '../../src/store/publish.ts';
 import { openRepository } from '../../src/store/repository.ts';
-import { ensureBuilt, runCliJson } from '../cli/run-cli.ts';
+import { runCliJson } from '../cli/run-cli.ts';
 import { describeWithPeers } from '../support/peers.ts';
-import { makeTemporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.ts';
 import { drawDisturbance, type KillPoints, traceKillPoints } from './kill-points.ts';
-import { type Published, published } from './published.ts';
+import { published } from './published.ts';
 import { Random, SEED } from './random.ts';
 import { collected, findingsBesideTemporaries, type RepositoryState } from './repository-state.ts';
 import { type Disturbance, type Job, runDriver } from './run-driver.ts';
+import { useScene } from './scene.ts';
 
 const IMAGE_KILLS = 50;
 const GC_KILLS = 60;
 const MAX_KILLS_IN_A_ROW = 3;
 
-let source: Published;
-let directory: TemporaryDirectory;
-
-beforeAll(async () => {
-  await ensureBuilt();
-  source = await published();
-  directory = await makeTemporaryDirectory('memory');
-  console.log(`kills of create-image and gc: CFS_OSTREE_SEED=${SEED}`);
-});
-afterAll(async () => {
-  await directory[Symbol.asyncDispose]();
-});
+const scene = useScene(published);
+beforeAll(() => console.log(`kills of create-image and gc: CFS_OSTREE_SEED=${SEED}`));
 
 /** @param location whatever is not there is pulled from here */
 async function pullHere(repoPath: string, location: string, refs: string[]): Promise<void> {
@@ -92,7 +82,7 @@ async function runCampaign({ start, job, finish }: Campaign, wantedKills: number
 /** The partial stream of `start`, where it has one, is too old to be kept. */
 async function agePartial(repo: string): Promise<void> {
   const then = new Date(Date.now() - PARTIAL_LIFETIME_MS - 60_000);
-  for (const path of [partialStreamName(source.first), `refs/${partialRefPath(source.first)}`])
+  for (const path of [partialStreamName(scene.source.first), `refs/${partialRefPath(scene.source.first)}`])
     await lutimes(`${repo}/streams/${path}`, then, then).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT') throw error;
     });
@@ -101,16 +91,16 @@ async function agePartial(repo: string): Promise<void> {
 /** Two commits with an image each, the first without a ref any more; an old partial stream; temporaries of every kind. */
 async function makeGarbage(start: string): Promise<void> {
   await runCliJson(['init', '--insecure', start]);
-  await pullHere(start, source.archive, ['os/first', 'os/main']);
+  await pullHere(start, scene.source.archive, ['os/first', 'os/main']);
   for (const ref of ['os/first', 'os/main']) await runCliJson(['create-image', ref, '--repo', start]);
   await runCliJson(['untag', 'os/first', '--repo', start]);
   {
     await using repo = await openRepository(start, { lock: 'shared', write: true });
-    const first = await findCommit(repo, source.first);
+    const first = await findCommit(repo, scene.source.first);
     if (first === undefined) throw new Error('the first commit is not there');
-    const name = partialStreamName(source.first);
+    const name = partialStreamName(scene.source.first);
     const id = await storeCommitMap(repo, first.map, 'partial');
-    await publish(repo, { streams: [{ name, id }], streamRefs: [{ ref: partialRefPath(source.first), name }] });
+    await publish(repo, { streams: [{ name, id }], streamRefs: [{ ref: partialRefPath(scene.source.first), name }] });
   }
   await writeFile(`${start}/objects/.tmp-object-0123456789ab`, 'left');
   await writeFile(`${start}/cfs-ostree/index/.tmp-segment-0123456789ab`, 'left');
@@ -119,9 +109,9 @@ async function makeGarbage(start: string): Promise<void> {
 
 describeWithPeers('killed', ['strace'], () => {
   test(`create-image: ${IMAGE_KILLS} kills`, { timeout: 300_000 }, async () => {
-    const start = directory.join('image');
+    const start = scene.directory.join('image');
     await runCliJson(['init', '--insecure', start]);
-    await pullHere(start, source.archive, ['os/main']);
+    await pullHere(start, scene.source.archive, ['os/main']);
     const finish = async (repo: string): Promise<RepositoryState> => {
       await runCliJson(['create-image', 'os/main', '--name', 'os-main', '--erofs-version', '2', '--repo', repo]);
       return collected(repo);
@@ -132,11 +122,11 @@ describeWithPeers('killed', ['strace'], () => {
   });
 
   test(`gc: ${GC_KILLS} kills`, { timeout: 300_000 }, async () => {
-    const start = directory.join('gc');
+    const start = scene.directory.join('gc');
     await makeGarbage(start);
     const finish = async (repo: string): Promise<RepositoryState> => {
       // what was being removed is wanted again: nothing that is half gone may be taken for whole
-      await pullHere(repo, source.bare, ['os/first']);
+      await pullHere(repo, scene.source.bare, ['os/first']);
       await runCliJson(['create-image', 'os/first', '--repo', repo]);
       expect(await findingsBesideTemporaries(repo)).toEqual([]);
       return collected(repo);

@@ -7,12 +7,11 @@ import { cp, rm, truncate } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Checksum } from '../../src/formats/ids.ts';
 import type { PullReport } from '../../src/operations/pull.ts';
-import { ensureBuilt, runCliJson } from '../cli/run-cli.ts';
+import { runCliJson } from '../cli/run-cli.ts';
 import { describeWithPeers } from '../support/peers.ts';
 import { type StaticServer, startStaticServer } from '../support/static-server.ts';
-import { makeTemporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.ts';
 import { drawDisturbance, type KillPoints, traceKillPoints } from './kill-points.ts';
-import { type Published, published } from './published.ts';
+import { published } from './published.ts';
 import { Random, SEED } from './random.ts';
 import {
   collected,
@@ -22,6 +21,7 @@ import {
   readAsked,
 } from './repository-state.ts';
 import { type Disturbance, type Job, type Outcome, runDriver } from './run-driver.ts';
+import { useScene } from './scene.ts';
 
 interface Scenario {
   title: string;
@@ -44,20 +44,15 @@ const CHECKPOINT_OBJECTS = 10;
 /** Of the kills, so many in a hundred have to leave a checkpoint: otherwise they show little. */
 const MIN_PERCENT_WITH_CHECKPOINT = 25;
 
-let source: Published;
+const scene = useScene(published);
 let server: StaticServer;
-let directory: TemporaryDirectory;
 
 beforeAll(async () => {
-  await ensureBuilt();
-  source = await published();
-  server = await startStaticServer(source.archive);
-  directory = await makeTemporaryDirectory('memory');
+  server = await startStaticServer(scene.source.archive);
   console.log(`kills of pull: CFS_OSTREE_SEED=${SEED}`);
 });
 afterAll(async () => {
   await server[Symbol.asyncDispose]();
-  await directory[Symbol.asyncDispose]();
 });
 
 /** One scenario at work: a repository to start from, and what an undisturbed pull makes of it. */
@@ -74,12 +69,14 @@ class Campaign {
   }
 
   get #start(): string {
-    return directory.join(`start-${this.#scenario.location}-${this.#scenario.hasBase}-${this.#scenario.createImage}`);
+    return scene.directory.join(
+      `start-${this.#scenario.location}-${this.#scenario.hasBase}-${this.#scenario.createImage}`,
+    );
   }
 
   async prepare(): Promise<void> {
     await runCliJson(['init', '--insecure', this.#start]);
-    if (this.#scenario.hasBase) await runCliJson(['pull', source.bare, 'os/first', '--repo', this.#start]);
+    if (this.#scenario.hasBase) await runCliJson(['pull', scene.source.bare, 'os/first', '--repo', this.#start]);
     const repo = await this.#newRepository();
     const { outcome, asked } = await this.#pull(repo, { kind: 'none' });
     const result = resultOf(outcome);
@@ -111,7 +108,7 @@ class Campaign {
         break;
       }
       expect(await findingsBesideTemporaries(repo), story).toEqual([]);
-      held = await heldByCheckpoint(repo, source.second);
+      held = await heldByCheckpoint(repo, scene.source.second);
       this.kills++;
       if (held !== undefined) this.killsWithCheckpoint++;
     }
@@ -130,14 +127,14 @@ class Campaign {
     return {
       operation: 'pull',
       repo,
-      location: location === 'http' ? server.url : source[location],
+      location: location === 'http' ? server.url : scene.source[location],
       wanted: ['os/main'],
       options: {
         checkpoint: { objects: CHECKPOINT_OBJECTS },
         createImage,
         ...(hasBase ? { bases: ['os/first'] } : {}),
       },
-      askedFile: directory.join('asked'),
+      askedFile: scene.directory.join('asked'),
       jobs: 1,
     };
   }
@@ -145,7 +142,7 @@ class Campaign {
   /** @returns also which objects were asked for: of the server itself, or as the driver wrote it down */
   async #pull(repo: string, disturbance: Disturbance): Promise<{ outcome: Outcome; asked: Checksum[] }> {
     const before = server.requests.length;
-    const askedFile = directory.join('asked');
+    const askedFile = scene.directory.join('asked');
     await truncate(askedFile).catch(() => {});
     const outcome = await runDriver(this.#job(repo), disturbance);
     if (this.#scenario.location !== 'http') return { outcome, asked: await readAsked(askedFile) };

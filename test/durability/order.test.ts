@@ -3,29 +3,19 @@
  * barrier stands between the last name that it takes away and the first object. Read from the system calls that are really made.
  */
 
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { ErofsImage } from '../../src/formats/erofs/reader.ts';
 import { digestBytes, isObjectId, type ObjectId, objectIdFromBytes } from '../../src/formats/ids.ts';
 import { parseSplitstream } from '../../src/formats/splitstream.ts';
 import { nodeZstd } from '../../src/native.ts';
 import { openRepository } from '../../src/store/repository.ts';
-import { ensureBuilt, runCliJson } from '../cli/run-cli.ts';
+import { runCliJson } from '../cli/run-cli.ts';
 import { describeWithPeers } from '../support/peers.ts';
-import { makeTemporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.ts';
-import { type Published, published } from './published.ts';
+import { published } from './published.ts';
 import { traceDriver } from './run-driver.ts';
+import { useScene } from './scene.ts';
 
-let source: Published;
-let directory: TemporaryDirectory;
-
-beforeAll(async () => {
-  await ensureBuilt();
-  source = await published();
-  directory = await makeTemporaryDirectory('memory');
-});
-afterAll(async () => {
-  await directory[Symbol.asyncDispose]();
-});
+const scene = useScene(published);
 
 interface Call {
   name: string;
@@ -78,10 +68,17 @@ async function needs(path: string, id: ObjectId): Promise<ObjectId[]> {
 
 describeWithPeers('barriers', ['strace'], () => {
   test('a name is made after a barrier that began when all that it leads to was there', async () => {
-    const repo = directory.join('pull');
+    const repo = scene.directory.join('pull');
     await runCliJson(['init', '--insecure', repo]);
     const options = { checkpoint: { objects: 20 }, createImage: true };
-    const pull = { operation: 'pull' as const, repo, location: source.archive, wanted: ['os/main'], options, jobs: 1 };
+    const pull = {
+      operation: 'pull' as const,
+      repo,
+      location: scene.source.archive,
+      wanted: ['os/main'],
+      options,
+      jobs: 1,
+    };
     const calls = parseCalls(await traceDriver(pull, CALLS));
     const stored = new Map<ObjectId, Call>();
     for (const call of calls) {
@@ -105,9 +102,9 @@ describeWithPeers('barriers', ['strace'], () => {
   });
 
   test('gc takes away objects after a barrier that began when the last name was gone', async () => {
-    const repo = directory.join('gc');
+    const repo = scene.directory.join('gc');
     await runCliJson(['init', '--insecure', repo]);
-    await runCliJson(['pull', '--create-image', source.archive, 'os/first', 'os/main', '--repo', repo]);
+    await runCliJson(['pull', '--create-image', scene.source.archive, 'os/first', 'os/main', '--repo', repo]);
     await runCliJson(['untag', 'os/first', '--repo', repo]);
     const calls = parseCalls(await traceDriver({ operation: 'gc', repo }, CALLS));
     const removed = calls.filter(({ name }) => name.startsWith('unlink'));
