@@ -131,6 +131,15 @@ export class LockedError extends CfsError {
 }
 
 /**
+ * What went wrong with files or with what is in them, in words for a warning or a finding.
+ * @throws error where it is anything else: our own mistakes are not explained away
+ */
+export function problemText(error: unknown): string {
+  if (error instanceof CfsError || (error instanceof Error && 'errno' in error)) return error.message;
+  throw error;
+}
+
+/**
  * Turns an errno error of a write to the repository into one that we can explain; anything else comes back unchanged.
  * ENOSPC, EDQUOT → NoSpaceError; EROFS, EACCES, EPERM, EIO → RepositoryError.
  */

@@ -57,6 +57,13 @@ export const ingestStatusName = (status: number): string => STATUS_NAMES.get(sta
 /** What the addon was doing when a system call failed: `write`, `open source` and so on. */
 export const ingestStepName = (step: number): string => native?.ingestSteps[step] ?? `step ${step}`;
 
+/** A system call that failed in the addon, as Node itself would throw it. @param errno positive, as the addon tells it */
+export function systemError(errno: number, syscall: string, path?: string): NodeJS.ErrnoException {
+  const code = process.getBuiltinModule('node:util').getSystemErrorName(-errno);
+  const place = path === undefined ? '' : ` '${path}'`;
+  return Object.assign(new Error(`${code}: ${syscall}${place}`), { errno: -errno, code, syscall, path });
+}
+
 const ADDON = '../native/build/cfs_ostree.node';
 
 function load(): { addon?: NativeAddon; problem?: string } {

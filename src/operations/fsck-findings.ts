@@ -1,6 +1,5 @@
 /** What a check found, and which refs it concerns. */
 
-import { CfsError } from '../errors.ts';
 import type { ObjectId } from '../formats/ids.ts';
 import { ostreeRefOfPath } from '../store/ostree-refs.ts';
 
@@ -113,9 +112,3 @@ export class Findings {
 
 /** The subject of findings about an object. */
 export const objectSubject = (id: ObjectId): string => `objects/${id.slice(0, 2)}/${id.slice(2)}`;
-
-/** For errors of ours and of the system; anything else is a bug and goes on. */
-export function problemText(error: unknown): string {
-  if (error instanceof CfsError || (error instanceof Error && 'errno' in error)) return error.message;
-  throw error;
-}

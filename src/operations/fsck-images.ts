@@ -1,12 +1,13 @@
 /** The part of a check that reads every image: its layout, and the objects that its files are. */
 
+import { problemText } from '../errors.ts';
 import { byteStringToText } from '../formats/byte-string.ts';
 import { MAX_IMAGE_BYTES } from '../formats/erofs/limits.ts';
 import { ErofsImage } from '../formats/erofs/reader.ts';
 import type { ObjectId } from '../formats/ids.ts';
 import type { Directory } from '../formats/tree.ts';
 import type { Repository } from '../store/repository.ts';
-import { type Findings, problemText } from './fsck-findings.ts';
+import type { Findings } from './fsck-findings.ts';
 import type { LinkedObjects } from './fsck-links.ts';
 import type { ObjectsCheck } from './fsck-objects.ts';
 

@@ -1,5 +1,6 @@
 /** The part of a check that looks at `objects/`: names first, contents later, each file read once. */
 
+import { problemText } from '../errors.ts';
 import { type Algorithm, digestBytes, idToBytes, type ObjectId, objectIdFromBytes } from '../formats/ids.ts';
 import { joined } from '../formats/owned-bytes.ts';
 import { nodeHashing } from '../native.ts';
@@ -17,7 +18,7 @@ import type { ObjectVerdict } from '../store/objects.ts';
 import { readWhole } from '../store/regular-file.ts';
 import type { Repository } from '../store/repository.ts';
 import { isTemporaryObjectName } from '../store/temporaries.ts';
-import { type Findings, objectSubject, problemText } from './fsck-findings.ts';
+import { type Findings, objectSubject } from './fsck-findings.ts';
 
 const EXISTS = 1;
 const CHECKED = 2;

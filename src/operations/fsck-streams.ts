@@ -1,6 +1,6 @@
 /** The part of a check that reads every stream: what it refers to, its whole content, and commit maps down to the last file. */
 
-import type { CfsError } from '../errors.ts';
+import { type CfsError, problemText } from '../errors.ts';
 import { CommitMap } from '../formats/commit-map.ts';
 import { MAX_COMMIT_STREAM_BYTES } from '../formats/commit-map-builder.ts';
 import { digestBytes, type ObjectId, objectIdFromBytes } from '../formats/ids.ts';
@@ -22,7 +22,7 @@ import type { Repository } from '../store/repository.ts';
 import { checkCommitObjects } from './commit-check.ts';
 import { CommitObjects } from './commit-reader.ts';
 import { ExternalFilesCheck } from './fsck-external-files.ts';
-import { type FindingKind, type Findings, objectSubject, problemText } from './fsck-findings.ts';
+import { type FindingKind, type Findings, objectSubject } from './fsck-findings.ts';
 import type { LinkedObjects } from './fsck-links.ts';
 import type { ObjectsCheck } from './fsck-objects.ts';
 import { type ObjectKind, peekObjectKind } from './object-kind.ts';

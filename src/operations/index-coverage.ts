@@ -1,6 +1,6 @@
 /** Lets the side index know every stored commit: those that another program stored, and those that a collected commit stood in for. */
 
-import { CfsError } from '../errors.ts';
+import { CfsError, problemText } from '../errors.ts';
 import type { Checksum } from '../formats/ids.ts';
 import type { Repository } from '../store/repository.ts';
 import type { SideIndex } from '../store/side-index.ts';
@@ -31,8 +31,7 @@ export async function coverStoredCommits(
     if (gaps.size > 0 || waiting.length > 0) await writeGaps(repo.path, waiting);
     return new Set(waiting);
   } catch (error) {
-    if (!(error instanceof CfsError || (error instanceof Error && 'errno' in error))) throw error;
-    warn(`the side index was not brought up to date: ${error.message}`);
+    warn(`the side index was not brought up to date: ${problemText(error)}`);
     return undefined;
   }
 }

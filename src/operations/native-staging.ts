@@ -1,10 +1,9 @@
 /** Objects of a commit on their way into an ostree repository, in batches that the addon's threads hash, compress, write and name. */
 
 import { type FileHandle, open } from 'node:fs/promises';
-import { getSystemErrorName } from 'node:util';
 import { type Algorithm, CHECKSUM_BYTES, digestBytes, idToBytes } from '../formats/ids.ts';
 import { joined } from '../formats/owned-bytes.ts';
-import type { NativeAddon, StagedContents, StagedNames, StagingPlace } from '../native.ts';
+import { type NativeAddon, type StagedContents, type StagedNames, type StagingPlace, systemError } from '../native.ts';
 import type { StoredCommit } from './commit-reader.ts';
 import { type ExportedObject, STAGED_KINDS, stagedName } from './exported-object.ts';
 import type { ExportMode } from './ostree-file-stager.ts';
@@ -61,7 +60,7 @@ export class NativeStaging implements AsyncDisposable {
       const batch = objects.slice(start, start + PUBLISHED_TOGETHER);
       const { errno } = await this.#addon.publishObjects(this.#place, namesOf(batch));
       const failed = errno.findIndex((error) => error !== 0);
-      if (failed >= 0) throw renameError(errno[failed], stagedName(batch[failed], this.#place.mode));
+      if (failed >= 0) throw systemError(errno[failed], 'rename', stagedName(batch[failed], this.#place.mode));
     }
   }
 
@@ -105,8 +104,3 @@ function contentsOf({ map }: StoredCommit, objects: ExportedObject[], idBytes: n
 
 /** Besides those of STAGED_KINDS. */
 const EXTERNAL_FILE = 1;
-
-function renameError(errno: number, name: string): Error {
-  const code = getSystemErrorName(-errno);
-  return Object.assign(new Error(`${code}: rename '${name}'`), { errno: -errno, code, syscall: 'rename' });
-}

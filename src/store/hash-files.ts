@@ -2,10 +2,9 @@
 
 import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
-import { getSystemErrorName } from 'node:util';
 import { FormatError, type Where } from '../errors.ts';
 import { type Algorithm, CHECKSUM_BYTES, digestBytes } from '../formats/ids.ts';
-import { type CheckedObjects, native, type ObjectProofs } from '../native.ts';
+import { type CheckedObjects, native, type ObjectProofs, systemError } from '../native.ts';
 import { openRegularFile } from './regular-file.ts';
 import { openVerityHasher } from './verity-hasher.ts';
 
@@ -59,7 +58,7 @@ export async function hashFiles(files: FileToHash[], algorithm: Algorithm): Prom
     });
     checksumsBefore += contentHeaders.length;
     return {
-      error: columns.errno[i] === 0 ? undefined : readError(columns.errno[i], path),
+      error: columns.errno[i] === 0 ? undefined : systemError(columns.errno[i], 'read', path),
       sizeBytes: columns.sizes[i],
       digest: columns.digests.subarray(i * oneDigest, (i + 1) * oneDigest),
       verity: (['off', 'same', 'other'] as const)[columns.measured[i]],
@@ -86,11 +85,6 @@ export async function proveObjects(
   const count = ids.length / digestBytes(algorithm);
   if (native === undefined || count === 0) return { states: new Uint8Array(count), sizes: new Float64Array(count) };
   return native.checkObjects(objectsPath, algorithm, ids, proofs);
-}
-
-function readError(errno: number, path: string): NodeJS.ErrnoException {
-  const code = getSystemErrorName(-errno);
-  return Object.assign(new Error(`cannot be read: ${code}`), { errno: -errno, code, path });
 }
 
 async function hashInJavaScript({ path, contentHeaders = [] }: FileToHash, algorithm: Algorithm): Promise<HashedFile> {

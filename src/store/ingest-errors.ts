@@ -1,7 +1,6 @@
 /** From a refusal of the ingest engine to an error that names object and field. */
 
 import { closeSync, constants, openSync, readSync } from 'node:fs';
-import { getSystemErrorName } from 'node:util';
 import {
   CfsError,
   DigestMismatchError,
@@ -15,7 +14,7 @@ import type { FileBody } from '../formats/file-body.ts';
 import { type Checksum, objectIdFromBytes } from '../formats/ids.ts';
 import { HEADER_PREFIX_BYTES, parseArchiveHeader, parseOstreemeta } from '../formats/ostree/file-header.ts';
 import { MAX_HEADER_BYTES } from '../formats/ostree/limits.ts';
-import { type IngestBatch, ingestStatusName, ingestStepName, native } from '../native.ts';
+import { type IngestBatch, ingestStatusName, ingestStepName, native, systemError } from '../native.ts';
 import { explainReadError } from './regular-file.ts';
 
 /** What each status of native/ingest-status.h means, with the field of the object that it speaks of. */
@@ -117,11 +116,7 @@ function parseOwnAttribute(path: string, where: Where): void {
 
 function systemCallError(batch: IngestBatch, i: number, where: Where, objectsRoot: string): unknown {
   const step = ingestStepName(batch.steps[i]);
-  const error = Object.assign(new Error(`${step} failed`), {
-    syscall: step,
-    errno: -batch.errno[i],
-    code: getSystemErrorName(-batch.errno[i]),
-  });
+  const error = systemError(batch.errno[i], step);
   if (step.includes('existing')) return explainReadError(error, { ...where, file: objectsRoot });
   if (!step.includes('source')) return explainWriteError(error, { ...where, file: objectsRoot });
   if (error.code === 'ENOENT') return new MissingObjectError('is missing at the source', where, { cause: error });

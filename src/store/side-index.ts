@@ -6,7 +6,7 @@
 import { lstatSync } from 'node:fs';
 import { lstat, readdir, rename, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CfsError, FormatError } from '../errors.ts';
+import { FormatError, problemText } from '../errors.ts';
 import type { CommitMap } from '../formats/commit-map.ts';
 import { type Algorithm, CHECKSUM_BYTES, type Checksum, idToBytes, toHex } from '../formats/ids.ts';
 import {
@@ -249,7 +249,7 @@ export class SideIndex {
       if (!stats.isDirectory()) throw new FormatError('is no directory', { file: SIDE_INDEX_DIRECTORY });
       return await readdir(this.#directory);
     } catch (error) {
-      this.#warn(`the side index is not used: ${explained(error).message}`);
+      this.#warn(`the side index is not used: ${problemText(error)}`);
       return [];
     }
   }
@@ -266,7 +266,7 @@ export class SideIndex {
       const bytes = await readWhole(handle, file.stats.size, MAX_SEGMENT_BYTES, where);
       return SideIndexSegment.parse(bytes, this.#algorithm, nodeHashing.sha256, where);
     } catch (error) {
-      this.#warn(`a part of the side index is not used: ${explained(error).message}`);
+      this.#warn(`a part of the side index is not used: ${problemText(error)}`);
       if (isFile && error instanceof FormatError && !(error instanceof UnknownSegmentVersionError))
         this.#damaged.push(name);
       return 'unusable';
@@ -335,14 +335,8 @@ async function change(
     await index.load();
     await how(index);
   } catch (error) {
-    warn(`the side index was not brought up to date: ${explained(error).message}`);
+    warn(`the side index was not brought up to date: ${problemText(error)}`);
   }
-}
-
-/** What may go wrong with files. Our own mistakes are not explained away. */
-function explained(error: unknown): Error {
-  if (error instanceof CfsError || (error instanceof Error && 'errno' in error)) return error;
-  throw error;
 }
 
 /** Archive headers have the content size in front, big-endian, behind the 8-byte prefix. */

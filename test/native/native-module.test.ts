@@ -1,6 +1,6 @@
 /** src/native.ts: with the addon, without it, and what it builds on Node's own modules. */
 
-import { statSync } from 'node:fs';
+import { openSync, statSync } from 'node:fs';
 import { copyFile, cp, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,6 +18,7 @@ import {
   native,
   nodeHashing,
   nodeZstd,
+  systemError,
 } from '../../src/native.ts';
 import { type RunResult, runChecked, runCommand } from '../support/run-command.ts';
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
@@ -37,6 +38,19 @@ describe('nodeHashing', () => {
       expect(toHex(nodeHashing.fsVerity(algorithm, bytes))).toBe(toHex(portableHashing.fsVerity(algorithm, bytes)));
   });
   test('of nothing', () => expect(toHex(nodeHashing.sha256())).toBe(toHex(portableHashing.sha256())));
+});
+
+test('a system call that failed in the addon looks like one that failed in Node', () => {
+  const fields = ({ code, errno, syscall, path }: NodeJS.ErrnoException) => ({ code, errno, syscall, path });
+  let ofNode: unknown;
+  try {
+    openSync('/nowhere', 'r');
+  } catch (error) {
+    ofNode = error;
+  }
+  const ours = systemError(2, 'open', '/nowhere');
+  expect(fields(ours)).toEqual(fields(ofNode as Error));
+  expect(ours.message).toBe("ENOENT: open '/nowhere'");
 });
 
 test('the allocator of this C library can be told to keep memory small', () => {
