@@ -4,7 +4,7 @@
  */
 
 import type { CfsError } from '../errors.ts';
-import { digestBytes, type ObjectId } from '../formats/ids.ts';
+import { CHECKSUM_BYTES, digestBytes, type ObjectId } from '../formats/ids.ts';
 import { joined } from '../formats/owned-bytes.ts';
 import { nodeHashing } from '../native.ts';
 import type { DigestTable } from '../store/digest-table.ts';
@@ -16,6 +16,7 @@ import type { ObjectsCheck } from './fsck-objects.ts';
 
 const MAX_BATCHES = 3;
 const PROVED = 1;
+const SIZE_BYTES = 8;
 
 interface FileToProve extends ExternalFile {
   /** Digest of all that is proved together: checksum, object, size and header. */
@@ -30,8 +31,9 @@ export class ExternalFilesCheck {
   readonly #contents: boolean;
   readonly #underWay: Array<Promise<void>> = [];
   readonly #problems: CfsError[] = [];
-  readonly #sizeBytes = new Float64Array(1);
-  readonly #sizeKey = new Uint8Array(this.#sizeBytes.buffer);
+  /** Size, checksum and object of a file, for its proof key. */
+  readonly #keyStart: Uint8Array;
+  readonly #keySize: DataView;
 
   /**
    * @param proved files of any commit that were found right
@@ -49,6 +51,8 @@ export class ExternalFilesCheck {
     this.#commit = commit;
     this.#proved = proved;
     this.#contents = contents;
+    this.#keyStart = new Uint8Array(SIZE_BYTES + CHECKSUM_BYTES + digestBytes(repo.algorithm));
+    this.#keySize = new DataView(this.#keyStart.buffer, 0, SIZE_BYTES);
   }
 
   /** Waits only while too much is under way. Missing objects have findings already. */
@@ -136,8 +140,9 @@ export class ExternalFilesCheck {
   /** Nothing is left out: a stream that differs in any of it has to be proved for itself. */
   #proofKey({ index, sizeBytes, contentHeader }: ExternalFile): Uint8Array {
     const { map } = this.#commit;
-    this.#sizeBytes[0] = sizeBytes;
-    const object = map.externalBytesAt(index) as Uint8Array;
-    return nodeHashing.sha256(map.checksumBytesAt(index), object, this.#sizeKey, contentHeader);
+    this.#keySize.setFloat64(0, sizeBytes);
+    this.#keyStart.set(map.checksumBytesAt(index), SIZE_BYTES);
+    this.#keyStart.set(map.externalBytesAt(index) as Uint8Array, SIZE_BYTES + CHECKSUM_BYTES);
+    return nodeHashing.sha256(this.#keyStart, contentHeader);
   }
 }

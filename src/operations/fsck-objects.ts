@@ -14,6 +14,7 @@ import {
   type ObjectProofs,
   proveObjects,
 } from '../store/hash-files.ts';
+import { FANOUTS } from '../store/object-sweep.ts';
 import type { ObjectVerdict } from '../store/objects.ts';
 import { readWhole } from '../store/regular-file.ts';
 import type { Repository } from '../store/repository.ts';
@@ -32,6 +33,8 @@ export class ObjectsCheck {
   readonly #progress: Progress;
   readonly #signal: AbortSignal | undefined;
   readonly #table = new DigestTable();
+  /** For each first byte: files found that nothing has read yet. */
+  readonly #unread = new Uint32Array(FANOUTS);
   objectsChecked = 0;
   bytesChecked = 0;
 
@@ -60,8 +63,9 @@ export class ObjectsCheck {
     for await (const { path, id, kind } of this.#repo.objects.list()) {
       this.#signal?.throwIfAborted();
       const name = path.slice('objects/'.length);
-      if (id !== undefined && kind === 'file') this.#table.markId(EXISTS, id);
-      else if (id !== undefined) this.#findings.error('object-open-failed', path, `is a ${kind}, not a regular file`);
+      if (id !== undefined && kind === 'file') {
+        if (this.#table.markId(EXISTS, id) === 0) this.#unread[firstByte(id)]++;
+      } else if (id !== undefined) this.#findings.error('object-open-failed', path, `is a ${kind}, not a regular file`);
       else if (name.includes('/'))
         this.#findings.error('object-invalid-name', path, `is not the name of a ${this.algorithm} object`);
       else if (kind === 'file' && isTemporaryObjectName(name))
@@ -117,14 +121,13 @@ export class ObjectsCheck {
     const oneId = digestBytes(this.algorithm);
     return states.map((state, i) => {
       if (state === ObjectProof.none || (state === ObjectProof.intact && this.#repo.secure)) return 0;
-      if ((this.#table.mark(CHECKED, ids, i * oneId) & CHECKED) === 0) this.#count(sizes[i]);
+      this.#countNew(this.#table.mark(CHECKED, ids, i * oneId), ids[i * oneId], sizes[i]);
       return 1;
     });
   }
 
-  /** Contents of all objects that nothing has read yet. */
+  /** Contents of all objects that nothing has read yet; directories without any are passed over. */
   async contents(): Promise<void> {
-    if (this.objectsChecked === this.#table.size) return;
     let ids: ObjectId[] = [];
     const flush = async (): Promise<void> => {
       const isProved = await this.prove(joined(ids.map(idToBytes)));
@@ -134,7 +137,7 @@ export class ObjectsCheck {
       for (let i = 0; i < doubtful.length; i++) this.#judgeHashed(doubtful[i], hashed[i]);
       ids = [];
     };
-    for await (const { id, kind } of this.#repo.objects.list()) {
+    for await (const { id, kind } of this.#repo.objects.list((first) => this.#unread[first] > 0)) {
       if (id === undefined || kind !== 'file' || (this.#table.flagsOf(id) & CHECKED) !== 0) continue;
       if (ids.push(id) >= BATCH_FILES) await flush();
     }
@@ -142,12 +145,13 @@ export class ObjectsCheck {
   }
 
   #isNew(id: ObjectId, sizeBytes: number): boolean {
-    if ((this.#table.markId(CHECKED, id) & CHECKED) !== 0) return false;
-    this.#count(sizeBytes);
-    return true;
+    return this.#countNew(this.#table.markId(CHECKED, id), firstByte(id), sizeBytes);
   }
 
-  #count(sizeBytes: number): void {
+  /** @param before flags before it was marked as checked */
+  #countNew(before: number, first: number, sizeBytes: number): boolean {
+    if ((before & CHECKED) !== 0) return false;
+    if ((before & EXISTS) !== 0) this.#unread[first]--;
     this.objectsChecked++;
     this.bytesChecked += sizeBytes;
     this.#progress.update({
@@ -156,6 +160,7 @@ export class ObjectsCheck {
       total: this.#table.size,
       bytesDone: this.bytesChecked,
     });
+    return true;
   }
 
   #judgeHashed(id: ObjectId, { error, sizeBytes, digest, verity }: HashedFile): void {
@@ -182,6 +187,8 @@ export class ObjectsCheck {
       this.#findings.error('object-verity-missing', subject, 'has no fs-verity, which this repository requires');
   }
 }
+
+const firstByte = (id: ObjectId): number => Number.parseInt(id.slice(0, 2), 16);
 
 const computed = (digest: Uint8Array, id: ObjectId): ObjectVerdict => {
   const measured = objectIdFromBytes(digest);

@@ -186,10 +186,14 @@ export class ObjectStore {
     });
   }
 
-  /** Every entry of every `objects/xx`, then whatever else lies in `objects/`. Sorted by directory, not within one. */
-  async *list(): AsyncGenerator<ObjectEntry> {
+  /**
+   * Every entry of every `objects/xx`, then whatever else lies in `objects/`. Sorted by directory, not within one.
+   * @param isWanted by first byte: directories to look into
+   */
+  async *list(isWanted: (firstByte: number) => boolean = () => true): AsyncGenerator<ObjectEntry> {
     const { fanouts, outsiders } = await this.#top();
     for (const fanout of fanouts) {
+      if (!isWanted(Number.parseInt(fanout, 16))) continue;
       for (const entry of await readdir(join(this.root, fanout), { withFileTypes: true })) {
         const name = fanout + entry.name;
         const id = isObjectId(name, this.#options.algorithm) ? name : undefined;

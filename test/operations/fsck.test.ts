@@ -113,6 +113,24 @@ test.each([
   }),
 );
 
+test('objects that no stream needs are read too, each once, also beside ones that were read', () =>
+  withRepository(async (repo) => {
+    await publishCommit(repo, commitStreamName);
+    const { objectsChecked } = await checkRepository(repo);
+    const needed = (await Array.fromAsync(repo.objects.list())).map(({ id }) => id as ObjectId);
+    const strays: ObjectId[] = [];
+    for (let i = 0; strays.length < 300; i++)
+      strays.push((await repo.objects.store(Buffer.alloc(300, `stray ${i}`))).id);
+    const isBeside = (id: ObjectId): boolean => needed.some((other) => other.slice(0, 2) === id.slice(0, 2));
+    const damaged = [strays.find(isBeside) as ObjectId, strays.find((id) => !isBeside(id)) as ObjectId];
+    for (const id of damaged) await writeFile(repo.objects.path(id), 'other content');
+    const report = await checkRepository(repo);
+    expect(report.objectsChecked).toBe(objectsChecked + strays.length);
+    expect(report.findings.map(({ kind, subject }) => `${kind} ${subject}`).toSorted()).toEqual(
+      damaged.map((id) => `object-digest-mismatch objects/${objectRelativePath(id)}`).toSorted(),
+    );
+  }));
+
 test('what was proved for one commit is not believed of another one with another header', () =>
   withRepository(async (repo) => {
     await publishCommit(repo, commitStreamName);
