@@ -145,6 +145,15 @@ function readIds(reader: ByteReader, field: string, { start, end }: ByteRange, a
 
 const hex64 = (value: bigint): string => `0x${value.toString(16).padStart(16, '0')}`;
 
+/** The compressed section of a stream that was read: for another stream with the same content and objects. */
+export class CompressedContent {
+  readonly bytes: Uint8Array;
+
+  constructor(file: Uint8Array, { streamRange }: ContentFacts) {
+    this.bytes = file.subarray(streamRange.start, streamRange.end);
+  }
+}
+
 export interface SplitstreamContent {
   algorithm: Algorithm;
   contentType: bigint;
@@ -153,7 +162,7 @@ export interface SplitstreamContent {
   objectRefs: Uint8Array;
   /** Ids are numbered in the order of the map, equal ones once. */
   namedRefs: ReadonlyMap<string, ObjectId>;
-  content: Uint8Array | Iterable<SplitstreamChunk>;
+  content: Uint8Array | Iterable<SplitstreamChunk> | CompressedContent;
   /** What it is the stream of, for errors. */
   where?: Where;
 }
@@ -164,8 +173,7 @@ export interface SplitstreamContent {
  */
 export async function serializeSplitstream(stream: SplitstreamContent, zstd: ZstdCodec): Promise<OwnedBytes> {
   const names = serializeNameTable(stream.namedRefs, stream.algorithm);
-  const chunks = serializeChunks(stream.content, stream.objectRefs, stream.algorithm);
-  const [namedRefs, content] = await Promise.all([zstd.compress(names.table), zstd.compress(chunks)]);
+  const [namedRefs, content] = await Promise.all([zstd.compress(names.table), compressed(stream, zstd)]);
   if (stream.content instanceof Uint8Array)
     requirePlausible(stream.content.length, content.length, {
       ...stream.where,
@@ -195,8 +203,14 @@ export async function serializeSplitstream(stream: SplitstreamContent, zstd: Zst
     out.set(bytes, end);
     end += bytes.length;
   }
-  release(content);
+  if (!(stream.content instanceof CompressedContent)) release(content as OwnedBytes);
   view.setBigUint64(HEADER_BYTES + CONTENT_TYPE_AT, stream.contentType, true);
   view.setBigUint64(HEADER_BYTES + STREAM_SIZE_AT, BigInt(stream.streamSize), true);
   return out;
 }
+
+const compressed = async (
+  { content, objectRefs, algorithm }: SplitstreamContent,
+  zstd: ZstdCodec,
+): Promise<Uint8Array> =>
+  content instanceof CompressedContent ? content.bytes : zstd.compress(serializeChunks(content, objectRefs, algorithm));

@@ -13,6 +13,7 @@ import { joined } from '../formats/owned-bytes.ts';
 import {
   CONTENT_TYPE_OSTREE_COMMIT,
   CONTENT_TYPE_PARTIAL,
+  CompressedContent,
   parseSplitstream,
   readInlineContent,
 } from '../formats/splitstream.ts';
@@ -168,6 +169,7 @@ export interface StoredCommit extends CommitObjects {
   readonly stream: string;
   readonly streamId: ObjectId;
   readonly namedRefs: ReadonlyMap<string, ObjectId>;
+  readonly compressed: CompressedContent;
 }
 
 /**
@@ -216,5 +218,6 @@ async function openStream(
     stream: name,
     streamId,
     namedRefs: stream.namedRefs,
+    compressed: new CompressedContent(bytes, stream),
   });
 }

@@ -17,7 +17,7 @@ import {
 import { nodeZstd } from '../native.ts';
 import { commitmetaStreamName } from '../store/ostree-refs.ts';
 import type { Repository } from '../store/repository.ts';
-import type { CommitObjects } from './commit-reader.ts';
+import type { StoredCommit } from './commit-reader.ts';
 
 /** Named ref of the image of the repository's default EROFS version; others are `composefs.image.v<N>` (doc/formats/repository.md). */
 export const IMAGE_REF = 'composefs.image';
@@ -59,17 +59,23 @@ export async function storeStream(repo: Repository, bytes: OwnedBytes): Promise<
   return id;
 }
 
-/** The same commit again with other named refs; the map's bytes stay as they are. */
-export const storeWithNamedRefs = (
+/** The same commit again with other named refs; its content is not even compressed anew. */
+export async function storeWithNamedRefs(
   repo: Repository,
-  objects: CommitObjects,
+  { map, compressed }: StoredCommit,
   namedRefs: ReadonlyMap<string, ObjectId>,
-): Promise<ObjectId> =>
-  storeInlineStream(repo, objects.map.content, {
-    contentType: CONTENT_TYPE_OSTREE_COMMIT,
-    objectRefs: objects.map.objectRefs,
-    namedRefs,
-  });
+): Promise<ObjectId> {
+  const { algorithm } = repo;
+  const contentType = CONTENT_TYPE_OSTREE_COMMIT;
+  const { objectRefs, content } = map;
+  return storeStream(
+    repo,
+    await serializeSplitstream(
+      { algorithm, contentType, streamSize: content.length, objectRefs, namedRefs, content: compressed },
+      nodeZstd,
+    ),
+  );
+}
 
 /** Stores the bytes of a `.commitmeta` object. @throws LimitError as `serializeCommitMap` */
 export const storeDetachedMetadata = (repo: Repository, bytes: Uint8Array, where: Where): Promise<ObjectId> =>

@@ -58,11 +58,14 @@ export async function createImage(
   const progress = options.progress ?? silentProgress;
   if (!options.dryRun) await repo.requireWritable();
   const commit = await openCommit(repo, checksum);
+  const objectSizes = repo.objects.sizesOf(commit.map.objectRefs); // on other threads, beside the walk
+  objectSizes.catch(() => {});
   const shape = measureTree(commit);
   requireHeapFor(shape, commit.where);
   const { paths } = shape;
   progress.update({ phase: 'image', done: 0, total: paths });
-  await checkObjectSizes(repo, commit, options.signal);
+  checkObjectSizes(commit, await objectSizes);
+  options.signal?.throwIfAborted();
   const digest = options.requireDigest ? await requireDigest(repo, commit, options.signal) : undefined;
   const version = options.erofsVersion ?? repo.erofs.default;
   const erofsVersion = version === 'auto' ? 0 : version; // commits have no whiteouts
@@ -98,7 +101,7 @@ export async function createImageFromTree(
             object,
           },
         );
-    await repo.objects.store(built.bytes);
+    await repo.objects.store(built.bytes, built.image);
     await publish(repo, {
       images: [built.image],
       imageRefs: options.name === undefined ? [] : [{ ref: options.name, name: built.image }],
@@ -143,7 +146,7 @@ async function publishImage(
   { image, erofsVersion, bytes }: Omit<BuiltImage, 'commit'>,
   name: string | undefined,
 ): Promise<void> {
-  await repo.objects.store(bytes);
+  await repo.objects.store(bytes, image);
   const ref = imageRefName(erofsVersion, repo.erofs.default);
   const streams: Array<{ name: string; id: ObjectId }> = [];
   if (commit.namedRefs.get(ref) !== image) {
@@ -153,15 +156,12 @@ async function publishImage(
   await publish(repo, { images: [image], streams, imageRefs: name === undefined ? [] : [{ ref: name, name: image }] });
 }
 
-/** The header's size is covered by no checksum; an object of another size would make files that end early or in zeros. */
-async function checkObjectSizes(
-  repo: Repository,
-  commit: StoredCommit,
-  signal: AbortSignal | undefined,
-): Promise<void> {
+/**
+ * The header's size is covered by no checksum; an object of another size would make files that end early or in zeros.
+ * @param sizes of the map's objects, as `ObjectStore.sizesOf` says
+ */
+function checkObjectSizes(commit: StoredCommit, sizes: Float64Array): void {
   const { map } = commit;
-  const sizes = await repo.objects.sizesOf(map.objectRefs);
-  signal?.throwIfAborted();
   for (let i = 0; i < map.count; i++) {
     const number = map.objectNumberAt(i);
     if (number === NO_OBJECT) continue;

@@ -163,14 +163,20 @@ export class ObjectStore {
     return this.#options.secure ? { state: 'no-verity' } : undefined;
   }
 
-  /** Stores bytes that are in memory. `isNew`: false when an intact object was there. */
-  async store(bytes: Uint8Array): Promise<{ id: ObjectId; isNew: boolean }> {
+  /**
+   * Stores bytes that are in memory. `isNew`: false when an intact object was there.
+   * @param id of just these bytes, where the caller has computed it already
+   */
+  async store(bytes: Uint8Array, id = this.#idOf(bytes)): Promise<{ id: ObjectId; isNew: boolean }> {
     await this.#options.requireWritable();
-    const id = objectIdFromBytes(nodeHashing.fsVerity(this.#options.algorithm, bytes));
     if (await this.#isIntact(id)) return { id, isNew: false };
     await using temporary = await this.createTemporary();
     await temporary.write(bytes);
     return { id, isNew: await temporary.publish(id) };
+  }
+
+  #idOf(bytes: Uint8Array): ObjectId {
+    return objectIdFromBytes(nodeHashing.fsVerity(this.#options.algorithm, bytes));
   }
 
   /** A new file without a name, to be written and then published under its digest. */

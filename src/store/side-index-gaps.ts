@@ -3,21 +3,17 @@
  * been removed. One checksum per line. Like the index itself it costs time when it is lost, and nothing else.
  */
 
-import { lstat, readdir, rename, unlink, writeFile } from 'node:fs/promises';
+import { readdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Checksum, isChecksum } from '../formats/ids.ts';
-import { makeDirectories } from './directories.ts';
 import { parseStreamName } from './ostree-refs.ts';
 import { openRegularFile, readWhole } from './regular-file.ts';
-import { temporaryName } from './temporaries.ts';
+import { ignoreAbsent, SIDE_INDEX_DIRECTORY, writeIndexFile } from './side-index-files.ts';
 
-const FILE = 'cfs-ostree/index/gaps';
-const DIRECTORY = 'cfs-ostree/index';
-const DIRECTORY_MODE = 0o755;
+const NAME = 'gaps';
+const FILE = `${SIDE_INDEX_DIRECTORY}/${NAME}`;
 /** About a million commits. */
 const MAX_FILE_BYTES = 64 << 20;
-/** Removed by whoever holds the exclusive lock, with those of segments. */
-const TEMPORARY_PREFIX = '.tmp-segment-';
 
 /** @throws FormatError, LimitError, or what the file system says */
 export async function readGaps(repositoryPath: string): Promise<Set<Checksum>> {
@@ -28,25 +24,11 @@ export async function readGaps(repositoryPath: string): Promise<Set<Checksum>> {
   return new Set(Buffer.from(bytes).toString('latin1').split('\n').filter(isChecksum));
 }
 
-/** Replaces the list. */
+/** Replaces the list. @throws as writeIndexFile */
 export async function writeGaps(repositoryPath: string, commits: Iterable<Checksum>): Promise<void> {
-  const path = join(repositoryPath, FILE);
   const lines = [...commits].map((commit) => `${commit}\n`).join('');
-  if (lines === '') {
-    await unlink(path).catch(ignoreAbsent);
-    return;
-  }
-  const directory = join(repositoryPath, DIRECTORY);
-  await makeDirectories(directory, DIRECTORY_MODE);
-  if (!(await lstat(directory)).isDirectory()) return; // the index is not used either
-  const temporary = join(directory, temporaryName(TEMPORARY_PREFIX));
-  try {
-    await writeFile(temporary, lines, { flag: 'wx', mode: 0o644 });
-    await rename(temporary, path);
-  } catch (error) {
-    await unlink(temporary).catch(ignoreAbsent);
-    throw error;
-  }
+  if (lines === '') await unlink(join(repositoryPath, FILE)).catch(ignoreAbsent);
+  else await writeIndexFile(repositoryPath, NAME, lines);
 }
 
 /** All commits that are stored now. */
@@ -56,9 +38,4 @@ export async function storedCommits(repositoryPath: string): Promise<Checksum[]>
     const parsed = parseStreamName(name);
     return parsed?.kind === 'commit' ? [parsed.commit] : [];
   });
-}
-
-function ignoreAbsent(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT') throw error;
-  return undefined;
 }

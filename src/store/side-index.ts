@@ -4,7 +4,7 @@
  */
 
 import { lstatSync } from 'node:fs';
-import { lstat, readdir, rename, unlink, writeFile } from 'node:fs/promises';
+import { lstat, readdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FormatError, problemText } from '../errors.ts';
 import type { CommitMap } from '../formats/commit-map.ts';
@@ -18,21 +18,16 @@ import {
   UnknownSegmentVersionError,
 } from '../formats/side-index.ts';
 import { nodeHashing } from '../native.ts';
-import { makeDirectories } from './directories.ts';
 import { commitStreamName } from './ostree-refs.ts';
 import { openRegularFile, readWhole } from './regular-file.ts';
 import type { Repository } from './repository.ts';
+import { ignoreAbsent, SIDE_INDEX_DIRECTORY, TEMPORARY_PREFIX, writeIndexFile } from './side-index-files.ts';
 import { storedCommits, writeGaps } from './side-index-gaps.ts';
-import { temporaryName } from './temporaries.ts';
 
 export type { SideIndexEntry } from '../formats/side-index.ts';
 
-/** Relative to the repository. */
-export const SIDE_INDEX_DIRECTORY = 'cfs-ostree/index';
 /** A segment is named after its content, so that two writers of the same segment write the same file. */
 const SEGMENT_NAME = /^[0-9a-f]{32}\.segment$/;
-const TEMPORARY_PREFIX = '.tmp-segment-';
-const DIRECTORY_MODE = 0o755;
 /**
  * Smaller segments are merged with a new one while each is at most so many times as large as what is merged already. What is left
  * grows by more than that from one segment to the next: few segments, and each entry is rewritten a few times in its life.
@@ -227,17 +222,7 @@ export class SideIndex {
     builder.release();
     const segment = SideIndexSegment.parse(bytes, this.#algorithm, nodeHashing.sha256);
     const name = `${toHex(bytes.subarray(-32)).slice(0, 32)}.segment`;
-    const temporary = join(this.#directory, temporaryName(TEMPORARY_PREFIX));
-    await makeDirectories(this.#directory, DIRECTORY_MODE);
-    if (!(await lstat(this.#directory)).isDirectory())
-      throw new FormatError('is no directory', { file: SIDE_INDEX_DIRECTORY });
-    try {
-      await writeFile(temporary, bytes, { flag: 'wx', mode: 0o644 });
-      await rename(temporary, join(this.#directory, name));
-    } catch (error) {
-      await unlink(temporary).catch(() => {}); // the first error is the one to tell
-      throw error;
-    }
+    await writeIndexFile(this.#repositoryPath, name, bytes);
     return { name, segment, stored: segment.commits.map(this.#storedCommits()) };
   }
 
@@ -343,9 +328,4 @@ async function change(
 function sizeOf(data: Uint8Array, object: Uint8Array | undefined): number {
   if (object === undefined || data.length < 16) return data.length;
   return Number(new DataView(data.buffer, data.byteOffset, 16).getBigUint64(8, false));
-}
-
-function ignoreAbsent(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT') throw error;
-  return undefined;
 }
