@@ -8,7 +8,7 @@ import type { NativeAddon } from '../native/index.d.ts';
 import { FormatError, LimitError } from './errors.ts';
 import type { Hashing, ZstdCodec } from './formats/codecs.ts';
 import type { Algorithm } from './formats/ids.ts';
-import { joined, type OwnedBytes, release } from './formats/owned-bytes.ts';
+import { type OwnedBytes, release } from './formats/owned-bytes.ts';
 
 export type * from '../native/index.d.ts';
 
@@ -141,6 +141,19 @@ export const nodeHashing: Hashing = {
   },
 };
 
+/** Each piece goes as soon as it is copied: pages of the whole come when they are written. */
+function joinedAndReleased(chunks: readonly Buffer<ArrayBuffer>[]): OwnedBytes {
+  const out = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  chunks.forEach((chunk, i) => {
+    out.set(chunk, at);
+    at += chunk.length;
+    const { buffer } = chunk;
+    if (chunks[i + 1]?.buffer !== buffer) release({ buffer }); // neighbours may be parts of one
+  });
+  return out;
+}
+
 /** One frame as a streaming writer makes it: the library is not told the size, so neither is the frame. */
 function compressZstd(content: Uint8Array | readonly Uint8Array[]): Promise<OwnedBytes> {
   const { constants, createZstdCompress } = process.getBuiltinModule('node:zlib');
@@ -151,9 +164,7 @@ function compressZstd(content: Uint8Array | readonly Uint8Array[]): Promise<Owne
     encoder.on('error', reject);
     encoder.on('data', (chunk: Buffer<ArrayBuffer>) => chunks.push(chunk));
     encoder.on('end', () => {
-      resolve(joined(chunks));
-      // each once: several can be parts of one
-      for (const buffer of new Set(chunks.map((chunk) => chunk.buffer))) release({ buffer });
+      resolve(joinedAndReleased(chunks));
     });
     // the end must come in a call of its own; and a write of nothing would make another frame than no write
     const pieces = (content instanceof Uint8Array ? [content] : content).filter(({ length }) => length > 0);

@@ -2,11 +2,10 @@
 
 import type { CommitMapBuilder } from '../formats/commit-map-builder.ts';
 import { type Checksum, idToBytes } from '../formats/ids.ts';
-import { release } from '../formats/owned-bytes.ts';
 import { partialRefPath, partialStreamName } from '../store/ostree-refs.ts';
 import { publish, unpublishStream } from '../store/publish.ts';
 import type { Repository } from '../store/repository.ts';
-import { type BuiltCommitMap, storeCommitMap } from './commit-stream.ts';
+import { type BuiltCommitMap, storeAndReleasePartial, storeCommitMap } from './commit-stream.ts';
 
 export interface CheckpointInterval {
   /** Time between checkpoints. */
@@ -98,17 +97,13 @@ export class Checkpoints {
   async #write(): Promise<void> {
     this.#bytes = 0;
     this.#objects = 0;
-    const map = this.#complete ?? this.#builder.build(idToBytes(this.#commit));
-    const id = await storeCommitMap(this.#repo, map, 'partial');
-    if (map !== this.#complete) releaseMap(map);
+    const id =
+      this.#complete === undefined
+        ? await storeAndReleasePartial(this.#repo, this.#builder.build(idToBytes(this.#commit)))
+        : await storeCommitMap(this.#repo, this.#complete, 'partial');
     const name = partialStreamName(this.#commit);
     await publish(this.#repo, { streams: [{ name, id }], streamRefs: [{ ref: partialRefPath(this.#commit), name }] });
     this.#lastMs = performance.now();
     this.#running = undefined;
   }
-}
-
-function releaseMap({ content, objectRefs }: BuiltCommitMap): void {
-  release(content);
-  release(objectRefs);
 }

@@ -49,8 +49,17 @@ export const storeCommitMap = async (
   repo: Repository,
   map: Pick<CommitMap, 'content' | 'objectRefs'>,
   kind: 'complete' | 'partial',
-  where: Where = {},
-): Promise<ObjectId> => storeStream(repo, await serializeCommitMap(repo.algorithm, map, kind, where));
+): Promise<ObjectId> => storeStream(repo, await serializeCommitMap(repo.algorithm, map, kind));
+
+/** A map that is needed for nothing else: its memory goes as it is stored. */
+export async function storeAndReleasePartial(repo: Repository, map: BuiltCommitMap): Promise<ObjectId> {
+  const { content, objectRefs } = map;
+  const contentType = CONTENT_TYPE_PARTIAL;
+  const stream = { contentType, objectRefs, namedRefs: new Map<string, ObjectId>(), isOwned: true };
+  const bytes = await serializeInlineStream(repo.algorithm, content, stream);
+  release(objectRefs);
+  return storeStream(repo, bytes);
+}
 
 /** Stores what `serializeCommitMap` made, and lets go of it. Nothing is published yet. */
 export async function storeStream(repo: Repository, bytes: OwnedBytes): Promise<ObjectId> {
@@ -106,6 +115,7 @@ interface InlineStream {
   contentType: bigint;
   objectRefs: Uint8Array;
   namedRefs: ReadonlyMap<string, ObjectId>;
+  isOwned?: boolean;
   where?: Where;
 }
 
