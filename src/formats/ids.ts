@@ -25,6 +25,9 @@ const HEX_CHUNK_BYTES = 4096; // String.fromCharCode takes its input as argument
 export const isChecksum = (text: string): text is Checksum => CHECKSUM.test(text);
 export const isObjectId = (text: string, algorithm: Algorithm): text is ObjectId => OBJECT_ID[algorithm].test(text);
 
+/** Whether an id that is one of either algorithm is one of this. */
+export const isOf = (algorithm: Algorithm, id: ObjectId): boolean => id.length === 2 * digestBytes(algorithm);
+
 export function parseChecksum(text: string, where: Where = {}): Checksum {
   if (!isChecksum(text))
     throw new FormatError(`${JSON.stringify(text)} is not a checksum of 64 lower-case hex digits`, where);

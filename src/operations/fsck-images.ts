@@ -1,15 +1,20 @@
 /** The part of a check that reads every image: its layout, and the objects that its files are. */
 
 import { problemText } from '../errors.ts';
-import { byteStringToText } from '../formats/byte-string.ts';
+import { type ByteString, byteStringToText } from '../formats/byte-string.ts';
 import { MAX_IMAGE_BYTES } from '../formats/erofs/limits.ts';
+import { objectOfPath } from '../formats/erofs/overlay.ts';
 import { ErofsImage } from '../formats/erofs/reader.ts';
-import type { ObjectId } from '../formats/ids.ts';
-import type { Directory } from '../formats/tree.ts';
+import { idToBytes, isOf, type ObjectId } from '../formats/ids.ts';
+import { joined } from '../formats/owned-bytes.ts';
+import type { Directory, ExternalFile } from '../formats/tree.ts';
 import type { Repository } from '../store/repository.ts';
 import type { Findings } from './fsck-findings.ts';
 import type { LinkedObjects } from './fsck-links.ts';
 import type { ObjectsCheck } from './fsck-objects.ts';
+
+/** Files whose objects are looked for together. */
+const FILES_AT_ONCE = 4096;
 
 /**
  * @param linked what lies under `images/`
@@ -66,30 +71,49 @@ async function checkImage(
   }
   let root: Directory;
   try {
-    const image = ErofsImage.open(bytes, {});
-    for (const object of image.objects(repo.algorithm))
-      if (!objects.exists(object)) report('image-missing-object', `object ${object} is missing`);
-    root = image.readTree();
+    root = ErofsImage.open(bytes, {}).readTree();
   } catch (error) {
     report('image-invalid', problemText(error));
     return;
   }
-  for (const { path, object, sizeBytes } of externalFiles(root)) {
-    if (!objects.exists(object)) continue;
-    const actual = repo.objects.sizeOfSync(object);
-    if (actual !== sizeBytes)
-      report('image-size-mismatch', `${path} has ${sizeBytes} bytes, its object ${object} has ${actual}`);
+  const missing = new Set<ObjectId>();
+  let waiting: FileOfImage[] = [];
+  const compareSizes = async (): Promise<void> => {
+    const sizes = await repo.objects.sizesOf(joined(waiting.map(({ object }) => idToBytes(object))));
+    waiting.forEach(({ directory, name, object, sizeBytes }, i) => {
+      if (sizes[i] === sizeBytes) return;
+      const path = `${directory}/${byteStringToText(name)}`;
+      report('image-size-mismatch', `${path} has ${sizeBytes} bytes, its object ${object} has ${sizes[i]}`);
+    });
+    waiting = [];
+  };
+  for (const { file, ...place } of externalFiles(root)) {
+    const { digest, payload, sizeBytes } = file;
+    const named = payload === undefined ? undefined : objectOfPath(payload, repo.algorithm);
+    for (const object of [digest, named])
+      if (object !== undefined && isOf(repo.algorithm, object) && !objects.exists(object)) missing.add(object);
+    if (digest === undefined || !isOf(repo.algorithm, digest) || missing.has(digest)) continue;
+    if (waiting.push({ ...place, object: digest, sizeBytes }) >= FILES_AT_ONCE) await compareSizes();
   }
+  await compareSizes();
+  for (const object of [...missing].sort()) report('image-missing-object', `object ${object} is missing`);
 }
 
-function* externalFiles(root: Directory): Generator<{ path: string; object: ObjectId; sizeBytes: number }> {
+interface FileOfImage {
+  /** Path of its directory. */
+  directory: string;
+  name: ByteString;
+  object: ObjectId;
+  sizeBytes: number;
+}
+
+function* externalFiles(root: Directory): Generator<{ directory: string; name: ByteString; file: ExternalFile }> {
   const pending = [{ path: '', directory: root }];
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     for (const [name, inode] of next.directory.entries) {
-      const path = `${next.path}/${byteStringToText(name)}`;
-      if (inode.kind === 'directory') pending.push({ path, directory: inode });
-      else if (inode.kind === 'external' && inode.digest !== undefined)
-        yield { path, object: inode.digest, sizeBytes: inode.sizeBytes };
+      if (inode.kind === 'directory')
+        pending.push({ path: `${next.path}/${byteStringToText(name)}`, directory: inode });
+      else if (inode.kind === 'external') yield { directory: next.path, name, file: inode };
     }
   }
 }

@@ -8,7 +8,7 @@ import { CommitMap } from '../formats/commit-map.ts';
 import { MAX_COMMIT_STREAM_BYTES } from '../formats/commit-map-builder.ts';
 import { MAX_IMAGE_BYTES } from '../formats/erofs/limits.ts';
 import { ErofsImage } from '../formats/erofs/reader.ts';
-import { type Checksum, idToBytes, type ObjectId } from '../formats/ids.ts';
+import { type Checksum, digestBytes, idToBytes, type ObjectId } from '../formats/ids.ts';
 import { release } from '../formats/owned-bytes.ts';
 import {
   CONTENT_TYPE_OSTREE_COMMIT,
@@ -23,6 +23,9 @@ import { commitStreamName, parseStreamName } from '../store/ostree-refs.ts';
 import type { Repository } from '../store/repository.ts';
 import { CommitObjects } from './commit-reader.ts';
 import { type ObjectKind, peekObjectKind } from './object-kind.ts';
+
+/** Ids of an image's objects that are handed over together. */
+const IDS_AT_ONCE = 1024;
 
 export interface MarkOptions {
   /** Parents of reached commits that stay too, as far as they are stored. */
@@ -152,7 +155,18 @@ export class LiveObjects {
     this.#images.add(id);
     const bytes = await this.#repo.objects.read(id, { maxBytes: MAX_IMAGE_BYTES });
     const image = ErofsImage.open(bytes, { file: `images/${id}` });
-    for (const object of image.objects(this.#repo.algorithm)) this.sweep.keep(idToBytes(object));
+    const idBytes = digestBytes(this.#repo.algorithm);
+    const ids = new Uint8Array(IDS_AT_ONCE * idBytes);
+    let end = 0;
+    for (const object of image.eachObject(this.#repo.algorithm)) {
+      ids.set(idToBytes(object), end);
+      end += idBytes;
+      if (end < ids.length) continue;
+      this.sweep.keep(ids);
+      end = 0;
+    }
+    this.sweep.keep(ids.subarray(0, end));
+    release(bytes);
   }
 
   /** @returns what its named refs lead to, the first time */

@@ -2,7 +2,7 @@
 
 import type { Where } from '../../errors.ts';
 import type { ByteString } from '../byte-string.ts';
-import { type Algorithm, isObjectId, type ObjectId } from '../ids.ts';
+import { type Algorithm, isOf, type ObjectId } from '../ids.ts';
 import type { Directory } from '../tree.ts';
 import { type Body, givenXattrs, isExternal, readBody } from './body-reader.ts';
 import { type WalkedEntry, walkImage } from './image-walk.ts';
@@ -66,13 +66,16 @@ export class ErofsImage {
    * @param algorithm of the repository; ids of another one are left out
    */
   objects(algorithm: Algorithm): ObjectId[] {
-    const ids = new Set<ObjectId>();
+    return [...new Set(this.eachObject(algorithm))].sort();
+  }
+
+  /** The same as they are met, some of them more than once: for whoever need not hold a million ids. */
+  *eachObject(algorithm: Algorithm): Generator<ObjectId> {
     for (const { payload, digest } of this.#bodies()) {
-      if (digest !== undefined && isObjectId(digest, algorithm)) ids.add(digest);
+      if (digest !== undefined && isOf(algorithm, digest)) yield digest;
       const named = payload === undefined ? undefined : objectOfPath(payload, algorithm);
-      if (named !== undefined) ids.add(named);
+      if (named !== undefined && named !== digest) yield named;
     }
-    return [...ids].sort();
   }
 
   *#bodies(): Generator<Body> {

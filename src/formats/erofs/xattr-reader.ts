@@ -68,12 +68,9 @@ export class XattrReader {
   }
 
   #checkNames(xattrs: Xattr[], offset: number): void {
-    const seen = new Set<ByteString>();
-    for (const { name, value } of xattrs) {
-      if (seen.has(name)) this.#fail('xattr.name', offset, `${JSON.stringify(name)} is there twice`);
-      seen.add(name);
-      this.#expandedBytes += name.length + value.length;
-    }
+    const twice = repeatedName(xattrs);
+    if (twice !== undefined) this.#fail('xattr.name', offset, `${JSON.stringify(twice)} is there twice`);
+    for (const { name, value } of xattrs) this.#expandedBytes += name.length + value.length;
     if (this.#expandedBytes > MAX_EXPANDED_XATTR_BYTES)
       throw new LimitError(`the xattrs stand for more than ${MAX_EXPANDED_XATTR_BYTES} bytes`, {
         ...this.#where,
@@ -133,3 +130,13 @@ export class XattrReader {
 
 /** Prefixes that every writer cuts off; under a whole name the kernel would not find such an xattr. */
 const MUST_BE_CUT = new Set([1, 2, 3, 4, 6]);
+
+/** So few are compared with one another: nearly every inode, and a set for each of a million would be garbage. */
+const FEW = 8;
+
+function repeatedName(xattrs: readonly Xattr[]): ByteString | undefined {
+  if (xattrs.length <= FEW)
+    return xattrs.find(({ name }, i) => xattrs.findIndex((other) => other.name === name) < i)?.name;
+  const seen = new Set<ByteString>();
+  return xattrs.find(({ name }) => seen.size === seen.add(name).size)?.name;
+}
