@@ -2,7 +2,14 @@
 
 import { LimitError } from '../errors.ts';
 import { compareChecksums, sortChecksums } from './checksum-table.ts';
-import { type CommitMap, DATA_ALIGNMENT, DATA_REF_BYTES, MAP_HEADER_BYTES, NO_OBJECT } from './commit-map.ts';
+import {
+  type CommitMap,
+  DATA_ALIGNMENT,
+  DATA_REF_BYTES,
+  MAP_HEADER_BYTES,
+  NO_OBJECT,
+  paddedBytes,
+} from './commit-map.ts';
 import { CommitMapWriter } from './commit-map-writer.ts';
 import { type Algorithm, CHECKSUM_BYTES, digestBytes } from './ids.ts';
 import { NumberedDigests } from './numbered-digests.ts';
@@ -54,19 +61,19 @@ export class CommitMapBuilder {
    */
   add(checksum: Uint8Array, data: Uint8Array, external?: Uint8Array): boolean {
     if (this.#taken?.hasChecksum(checksum)) return false;
-    const paddedBytes = Math.ceil(data.length / DATA_ALIGNMENT) * DATA_ALIGNMENT;
-    if (!this.#hasRoomFor(paddedBytes) && !this.has(checksum)) throw tooLarge();
+    const neededBytes = paddedBytes(data.length);
+    if (!this.#hasRoomFor(neededBytes) && !this.has(checksum)) throw tooLarge();
     const number = this.#checksums.count;
     if (this.#checksums.add(checksum) < number) return false;
-    if (this.#dataEnd + paddedBytes > this.#data.length)
-      this.#data = grow(this.#data, Math.max(this.#dataEnd + paddedBytes, 2 * this.#data.length));
+    if (this.#dataEnd + neededBytes > this.#data.length)
+      this.#data = grow(this.#data, Math.max(this.#dataEnd + neededBytes, 2 * this.#data.length));
     const at = 3 * number;
     if (at + 3 > this.#refs.length) this.#refs = new Uint32Array(this.#refs.buffer.transfer(2 * this.#refs.byteLength));
     this.#data.set(data, this.#dataEnd);
     this.#refs[at] = this.#dataEnd / DATA_ALIGNMENT;
     this.#refs[at + 1] = data.length;
     this.#refs[at + 2] = external === undefined ? NO_OBJECT : this.#objects.add(external);
-    this.#dataEnd += paddedBytes;
+    this.#dataEnd += neededBytes;
     return true;
   }
 
@@ -125,8 +132,8 @@ export class CommitMapBuilder {
     release(this.#refs);
   }
 
-  #hasRoomFor(paddedBytes: number): boolean {
-    return this.contentBytes + CHECKSUM_BYTES + DATA_REF_BYTES + paddedBytes <= MAX_COMMIT_STREAM_BYTES;
+  #hasRoomFor(dataBytes: number): boolean {
+    return this.contentBytes + CHECKSUM_BYTES + DATA_REF_BYTES + dataBytes <= MAX_COMMIT_STREAM_BYTES;
   }
 
   /** Numbers of all objects by their checksums. Behind those that were added come the entries of the base. */

@@ -23,6 +23,7 @@ export const MAP_HEADER_BYTES = MAP_BUCKETS_AT + BUCKETS_BYTES;
 export const DATA_REF_BYTES = 12;
 /** Positions are counted in these units; data is padded to them. */
 export const DATA_ALIGNMENT = 8;
+export const paddedBytes = (sizeBytes: number): number => Math.ceil(sizeBytes / DATA_ALIGNMENT) * DATA_ALIGNMENT;
 export const NO_OBJECT = 0xffffffff;
 
 /**

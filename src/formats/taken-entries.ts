@@ -1,6 +1,6 @@
 /** Entries of a stored commit map that go into a new one as they are: by number, without a copy until the new map is built. */
 
-import { type CommitMap, DATA_ALIGNMENT } from './commit-map.ts';
+import { type CommitMap, paddedBytes } from './commit-map.ts';
 
 export class TakenEntries {
   readonly map: CommitMap;
@@ -42,6 +42,6 @@ export class TakenEntries {
   }
 
   paddedBytesAt(index: number): number {
-    return Math.ceil(this.map.dataBytesAt(index) / DATA_ALIGNMENT) * DATA_ALIGNMENT;
+    return paddedBytes(this.map.dataBytesAt(index));
   }
 }

@@ -117,7 +117,7 @@ export class CommitFetch {
       if (alsoSha256 && partial !== undefined) await this.#addDigests(digests, wanted, partial, known);
       const where = { file: this.#source.url, object: `${checksum}.commit` };
       const map = CommitMap.parse(content, objectRefs, repo.algorithm, where);
-      const stream = serializeCommitMap(repo.algorithm, map, 'complete', where); // on another thread, beside the check
+      const stream = serializeCommitMap(repo.algorithm, map, 'complete', { where }); // on another thread, beside the check
       stream.catch(() => {});
       const digest = this.#verifyComplete(map, shape, known, digests);
       const streamId = await this.#publish(wanted, await stream);

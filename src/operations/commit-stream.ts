@@ -29,19 +29,19 @@ export type BuiltCommitMap = ReturnType<CommitMapBuilder['build']>;
 
 /**
  * A commit map as a complete or a partial commit stream; on other threads, as far as it takes time.
- * @throws LimitError for content that could not be read again, with `where`
+ * @throws LimitError for content that could not be read again, with `options.where`
  */
 export const serializeCommitMap = (
   algorithm: Algorithm,
   { content, objectRefs }: Pick<CommitMap, 'content' | 'objectRefs'>,
   kind: 'complete' | 'partial',
-  where: Where = {},
+  options: Pick<InlineStream, 'isOwned' | 'where'> = {},
 ): Promise<OwnedBytes> =>
   serializeInlineStream(algorithm, content, {
     contentType: kind === 'complete' ? CONTENT_TYPE_OSTREE_COMMIT : CONTENT_TYPE_PARTIAL,
     objectRefs,
     namedRefs: new Map(),
-    where,
+    ...options,
   });
 
 /** Both of it at once. @throws as serializeCommitMap */
@@ -53,11 +53,8 @@ export const storeCommitMap = async (
 
 /** A map that is needed for nothing else: its memory goes as it is stored. */
 export async function storeAndReleasePartial(repo: Repository, map: BuiltCommitMap): Promise<ObjectId> {
-  const { content, objectRefs } = map;
-  const contentType = CONTENT_TYPE_PARTIAL;
-  const stream = { contentType, objectRefs, namedRefs: new Map<string, ObjectId>(), isOwned: true };
-  const bytes = await serializeInlineStream(repo.algorithm, content, stream);
-  release(objectRefs);
+  const bytes = await serializeCommitMap(repo.algorithm, map, 'partial', { isOwned: true });
+  release(map.objectRefs);
   return storeStream(repo, bytes);
 }
 
