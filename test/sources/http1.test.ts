@@ -171,8 +171,10 @@ test('the longer the way, the more connections', async () => {
     for (let i = 0; i < 9; i++) await get(client, '/x'); // the shortest time counts: a busy machine is no long way
     expect(client.maxConcurrency).toBeGreaterThanOrEqual(least);
     expect(client.maxConcurrency).toBeLessThanOrEqual(most);
+    const before = client.maxConcurrency;
     await Promise.all(Array.from({ length: 200 }, () => get(client, '/x')));
-    expect(server.connections).toBe(client.maxConcurrency);
+    expect(server.connections).toBeLessThanOrEqual(before);
+    expect(server.connections).toBeGreaterThanOrEqual(client.maxConcurrency); // a shorter time may have been seen meanwhile
     await client.close();
   }
   const client = openAt(far.url, { jobs: 3 });
