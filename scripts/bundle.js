@@ -3,6 +3,7 @@
 //
 //   node scripts/bundle.js DIRECTORY
 
+import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -37,12 +38,6 @@ const builtins = {
     })),
 };
 
-/** From the start to the program: the compile cache must be on before that is loaded. */
-const theProgram = {
-  name: 'the program',
-  setup: ({ onResolve }) => onResolve({ filter: /^\.\/main\.ts$/ }, () => ({ path: './program.cjs', external: true })),
-};
-
 /** What the licences of the packages ask to be kept with their code. */
 function notices(inputs) {
   const packages = new Set(inputs.flatMap((path) => path.match(/node_modules\/((?:@[^/]+\/)?[^/]+)/)?.[1] ?? []));
@@ -58,18 +53,19 @@ function notices(inputs) {
 const [directory] = process.argv.slice(2);
 
 /** One file: what a command does not need is there, but neither compiled nor run. */
-const bundle = (entryPoint, outfile, plugins) =>
+const bundle = (entryPoint, outfile, constants = {}) =>
   build({
     absWorkingDir: root,
     entryPoints: [entryPoint],
     outfile: join(directory, outfile),
-    plugins,
+    plugins: [builtins],
     bundle: true,
     format: 'cjs',
     platform: 'node',
     target: 'node22.19',
     external: ['fs-ext'], // undici is asked for at run time, by https alone
-    define: { 'import.meta.url': 'moduleUrl' },
+    define: { 'import.meta.url': 'moduleUrl', 'import.meta.dirname': '__dirname', ...constants },
+    charset: 'ascii', // so that the start need not decode it
     banner: { js: "const moduleUrl = require('node:url').pathToFileURL(__filename).href;" },
     supported: { 'dynamic-import': false }, // `require` where the source has `import()`: that goes to files, at half the cost
     minifySyntax: true,
@@ -78,9 +74,11 @@ const bundle = (entryPoint, outfile, plugins) =>
     metafile: true,
   });
 
-const results = await Promise.all([
-  bundle('src/cli/start.ts', 'start.cjs', [builtins, theProgram]),
-  bundle('src/cli/main.ts', 'program.cjs', [builtins]),
-]);
-const inputs = results.flatMap(({ metafile }) => Object.keys(metafile.inputs));
+const program = await bundle('src/cli/main.ts', 'program.cjs');
+const digest = createHash('sha256')
+  .update(readFileSync(join(directory, 'program.cjs')))
+  .digest('hex')
+  .slice(0, 16);
+const start = await bundle('src/cli/start.ts', 'start.cjs', { PROGRAM_DIGEST: JSON.stringify(digest) });
+const inputs = [program, start].flatMap(({ metafile }) => Object.keys(metafile.inputs));
 writeFileSync(join(directory, 'THIRD-PARTY-NOTICES.txt'), notices(inputs).join('\n---\n\n'));

@@ -5,8 +5,12 @@ import { CliContext } from './context.ts';
 import { ClosedOutput } from './output.ts';
 import { buildProgram } from './program.ts';
 
-/** Ends the process. @param args without program and script */
-export async function main(args: string[]): Promise<never> {
+/**
+ * Ends the process.
+ * @param args without program and script
+ * @param onCommand told the name of the command before that runs
+ */
+export async function main(args: string[], onCommand: (name: string) => void): Promise<never> {
   const cli = new CliContext();
   const json = wantsJson(args);
   // An error that escaped the operation that it belongs to is a bug, and told like any other.
@@ -14,12 +18,18 @@ export async function main(args: string[]): Promise<never> {
     cli.clearProgress();
     process.exit(await explain(cli.interruption.reason ?? error, json));
   });
-  process.exit(await run(cli, args, json));
+  process.exit(await run(cli, args, { json, onCommand }));
 }
 
-async function run(cli: CliContext, args: string[], json: boolean): Promise<number> {
+interface RunOptions {
+  json: boolean;
+  onCommand: (name: string) => void;
+}
+
+async function run(cli: CliContext, args: string[], { json, onCommand }: RunOptions): Promise<number> {
   try {
     const program = await buildProgram(cli, args);
+    program.hook('preAction', (_program, action) => onCommand(action.name()));
     await program.parseAsync(args, { from: 'user' });
     cli.clearProgress();
     await cli.output.flush();

@@ -1,7 +1,7 @@
 /** What starting costs, counted and not timed: files and modules of Node that are loaded, requests that are made. */
 
-import { readdir, stat, writeFile } from 'node:fs/promises';
-import { join, relative, resolve } from 'node:path';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { dirname, join, relative, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runCommand } from '../support/run-command.ts';
 import { type StaticServer, startStaticServer } from '../support/static-server.ts';
@@ -10,7 +10,8 @@ import { vectorRepository } from '../support/vector-repositories.ts';
 import { cliEnvironment, ensureBuilt, PROGRAM, ROOT, runCliJson } from './run-cli.ts';
 
 const REF = 'nasty/x86_64/main';
-const BUNDLE = ['program/start.cjs', 'program/program.cjs'];
+/** By `require`; the program itself is one more, `program/program.cjs`. */
+const BUNDLE = ['program/start.cjs'];
 const ADDON = 'native/build/cfs_ostree.node';
 /** Each of them takes milliseconds, and brings more along. */
 const COSTLY = ['child_process', 'crypto', 'http', 'https', 'http2', 'tls', 'util', 'worker_threads', 'zlib'];
@@ -94,25 +95,67 @@ test('a pull with nothing to do asks for four small files', async () => {
 });
 
 describe('compiled code', () => {
-  const run = async (cache: string): Promise<void> => {
-    const env = cliEnvironment({ XDG_CACHE_HOME: cache, NODE_COMPILE_CACHE: undefined });
-    const { exitCode, stderr } = await runCommand(process.execPath, [PROGRAM, 'refs', ...store], { env });
-    expect([exitCode, stderr]).toEqual([0, '']);
+  const run = async (cache: string, args = ['refs', ...store], expectedStatus = 0): Promise<void> => {
+    const env = cliEnvironment({ XDG_CACHE_HOME: cache, NODE_DISABLE_COMPILE_CACHE: undefined });
+    const { exitCode, stderr } = await runCommand(process.execPath, [PROGRAM, ...args, '--quiet'], { env });
+    expect([exitCode, stderr]).toEqual([expectedStatus, expectedStatus === 0 ? '' : expect.any(String)]);
   };
   const written = async (cache: string): Promise<Array<[string, number]>> => {
     const names = await readdir(cache, { recursive: true });
     const all = await Promise.all(names.map(async (name) => ({ name, stats: await stat(join(cache, name)) })));
     return all.flatMap(({ name, stats }): Array<[string, number]> => (stats.isFile() ? [[name, stats.mtimeMs]] : []));
   };
+  const theFile = async (cache: string): Promise<string> => {
+    const [[name], ...more] = await written(cache);
+    expect(more).toEqual([]);
+    return join(cache, name);
+  };
+  const commandsIn = async (file: string): Promise<string> =>
+    (await readFile(file, 'latin1')).split('\n').at(-1) as string;
 
   test("is kept in the user's own directory, and taken from there the next time", async () => {
     const cache = directory.join('cache');
     await run(cache);
     const first = await written(cache);
-    expect(first.length).toBeGreaterThan(0);
-    expect(first.every(([name]) => name.startsWith('cfs-ostree/compiled/'))).toBe(true);
+    expect(first.map(([name]) => dirname(name))).toEqual(['cfs-ostree/compiled']);
+    expect((await stat(await theFile(cache))).mode & 0o777).toBe(0o600);
     await run(cache);
     expect(await written(cache)).toEqual(first);
+  });
+
+  test('is added to by each command that runs for the first time and ends well', async () => {
+    const cache = directory.join('several');
+    await run(cache);
+    const { size } = await stat(await theFile(cache));
+    await run(cache, ['show', 'no-such-ref', ...store], 4);
+    await run(cache, pull);
+    await run(cache, pull);
+    expect(await commandsIn(await theFile(cache))).toBe('refs pull');
+    expect((await stat(await theFile(cache))).size).toBeGreaterThan(1.2 * size);
+  });
+
+  test.each([
+    ['empty', () => Buffer.alloc(0)],
+    ['cut short', (bytes: Buffer) => bytes.subarray(0, bytes.length / 2)],
+    ['of another version of V8', (bytes: Buffer) => Buffer.from(bytes).fill(0x5a, 4, 8)],
+    ['something else', () => Buffer.from('something else\nrefs')],
+  ])('is made again where the file is %s', async (_what, damage) => {
+    const cache = directory.join('damaged');
+    await run(cache);
+    const file = await theFile(cache);
+    const good = await readFile(file);
+    await writeFile(file, damage(good));
+    await run(cache);
+    expect(await commandsIn(file)).toBe('refs');
+    expect((await stat(file)).size).toBeGreaterThan(0.9 * good.length);
+  });
+
+  test('is not kept where Node is told to keep none', async () => {
+    const cache = directory.join('none');
+    const env = cliEnvironment({ XDG_CACHE_HOME: cache, NODE_DISABLE_COMPILE_CACHE: '1' });
+    const { exitCode } = await runCommand(process.execPath, [PROGRAM, 'refs', ...store], { env });
+    expect(exitCode).toBe(0);
+    await expect(stat(cache)).rejects.toThrow('ENOENT');
   });
 
   test('is done without where nothing can be written', async () => {
