@@ -1,12 +1,11 @@
 /**
- * What must stay: everything that a ref reaches. Each reached stream and image is read whole and checked against its id, and
+ * What must stay: everything that a ref reaches. Each reached stream and image is checked against its id and read in full, and
  * anything damaged or dangling ends the collection before a single name or object is removed: what such a thing refers to is unknown.
  */
 
 import { CfsError, ExitCode, FormatError, MissingObjectError } from '../errors.ts';
 import { CommitMap } from '../formats/commit-map.ts';
 import { MAX_COMMIT_STREAM_BYTES } from '../formats/commit-map-builder.ts';
-import { MAX_IMAGE_BYTES } from '../formats/erofs/limits.ts';
 import { ErofsImage } from '../formats/erofs/reader.ts';
 import { type Checksum, digestBytes, idToBytes, type ObjectId } from '../formats/ids.ts';
 import { release } from '../formats/owned-bytes.ts';
@@ -18,6 +17,7 @@ import {
 } from '../formats/splitstream.ts';
 import { nodeZstd } from '../native.ts';
 import type { Progress } from '../progress.ts';
+import { FilePages } from '../store/file-pages.ts';
 import { type ObjectSweep, openObjectSweep } from '../store/object-sweep.ts';
 import { commitStreamName, parseStreamName } from '../store/ostree-refs.ts';
 import type { Repository } from '../store/repository.ts';
@@ -153,8 +153,10 @@ export class LiveObjects {
   async #keepImage(id: ObjectId): Promise<void> {
     if (this.#images.has(id)) return;
     this.#images.add(id);
-    const bytes = await this.#repo.objects.read(id, { maxBytes: MAX_IMAGE_BYTES });
-    const image = ErofsImage.open(bytes, { file: `images/${id}` });
+    const where = { file: `images/${id}` };
+    const { handle: file, sizeBytes } = await this.#repo.objects.openVerified(id);
+    await using handle = file;
+    const image = ErofsImage.open(new FilePages(handle.fd, sizeBytes, where), where);
     const idBytes = digestBytes(this.#repo.algorithm);
     const ids = new Uint8Array(IDS_AT_ONCE * idBytes);
     let end = 0;
@@ -166,7 +168,6 @@ export class LiveObjects {
       end = 0;
     }
     this.sweep.keep(ids.subarray(0, end));
-    release(bytes);
   }
 
   /** @returns what its named refs lead to, the first time */

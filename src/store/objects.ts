@@ -125,16 +125,26 @@ export class ObjectStore {
    * @throws as `read`
    */
   async verify(id: ObjectId): Promise<{ sizeBytes: number }> {
+    const { handle, sizeBytes } = await this.openVerified(id);
+    await handle.close();
+    return { sizeBytes };
+  }
+
+  /**
+   * The same, and the file still open: for whoever reads it a second time because it is too large to be held. Objects never change, and
+   * with fs-verity the kernel checks them again.
+   * @throws as `read`
+   */
+  async openVerified(id: ObjectId): Promise<{ handle: FileHandle; sizeBytes: number }> {
     const where: Where = { file: `objects/${objectRelativePath(id)}` };
-    const { handle, sizeBytes } = await this.openUnverified(id);
+    const opened = await this.openUnverified(id);
     try {
-      const verdict = this.measure(handle.fd, id) ?? compare(await this.#hash(handle), id);
+      const verdict = this.measure(opened.handle.fd, id) ?? compare(await this.#hash(opened.handle), id);
       throwUnlessIntact(verdict, id, where);
-      return { sizeBytes };
+      return opened;
     } catch (error) {
+      await opened.handle.close();
       throw explainReadError(error, where);
-    } finally {
-      await handle.close();
     }
   }
 

@@ -22,11 +22,12 @@ const DIRECTORY_TYPE = direntType('directory');
  * @throws FormatError unless names are fit for a file system, unique and in byte order
  */
 export function readEntries(reader: InodeReader, directory: ImageInode, parentNid: number): ImageEntry[] {
-  const { blocks, tail } = reader.dataOf(directory);
-  if (blocks.length + tail.length === 0) reader.fail('inode.size', directory.offset + 8, 'a directory without entries');
+  if (directory.sizeBytes === 0) reader.fail('inode.size', directory.offset + 8, 'a directory without entries');
+  const { blocks, tail } = reader.placesOf(directory);
   const groups = new GroupReader(reader);
-  for (let at = 0; at < blocks.length; at += BLOCK_BYTES) groups.read(blocks.subarray(at, at + BLOCK_BYTES));
-  if (tail.length > 0) groups.read(tail);
+  for (let at = blocks.start; at < blocks.end; at += BLOCK_BYTES)
+    groups.read(at, Math.min(at + BLOCK_BYTES, blocks.end));
+  if (tail.start < tail.end) groups.read(tail.start, tail.end);
   let directories = 0;
   const special = new Map<string, ImageEntry>();
   const entries = groups.entries.filter((entry) => {
@@ -56,42 +57,43 @@ export function readEntries(reader: InodeReader, directory: ImageInode, parentNi
 class GroupReader {
   readonly entries: ImageEntry[] = [];
   readonly #reader: InodeReader;
-  readonly #view: DataView;
   #previous = '' as ByteString;
 
   constructor(reader: InodeReader) {
     this.#reader = reader;
-    this.#view = new DataView(reader.bytes.buffer, reader.bytes.byteOffset, reader.bytes.byteLength);
   }
 
-  /** @param group a view of the image */
-  read(group: Uint8Array): void {
-    const start = group.byteOffset - this.#reader.bytes.byteOffset;
+  /** @param start of a group in the image; it ends at `end` */
+  read(start: number, end: number): void {
+    const { bytes, view, start: pieceStart } = this.#reader.content.piece(start, end);
+    const first = start - pieceStart; // of the group in the piece
+    const group = bytes.subarray(first, end - pieceStart);
     const fail = (field: string, at: number, problem: string): never => this.#reader.fail(field, start + at, problem);
     if (group.length < DIRENT_BYTES) fail('dirent', 0, `${group.length} bytes are too few for an entry`);
-    const headersEnd = this.#view.getUint16(start + 8, true);
+    const headersEnd = view.getUint16(first + 8, true);
     if (headersEnd < DIRENT_BYTES || headersEnd % DIRENT_BYTES !== 0 || headersEnd >= group.length)
       fail('dirent.nameoff', 8, `the first name at ${headersEnd} is not behind the entries`);
     let nameStart = headersEnd;
     for (let at = 0; at < headersEnd; at += DIRENT_BYTES) {
       const isLast = at + DIRENT_BYTES === headersEnd;
-      const nameEnd = isLast
-        ? endOfLastName(group, nameStart)
-        : this.#view.getUint16(start + at + DIRENT_BYTES + 8, true);
+      const nameEnd = isLast ? endOfLastName(group, nameStart) : view.getUint16(first + at + DIRENT_BYTES + 8, true);
       if (nameEnd <= nameStart || nameEnd > group.length)
         fail(
           'dirent.nameoff',
           at + 8,
           `the name from ${nameStart} to ${nameEnd} is empty or outside its ${group.length} bytes`,
         );
-      this.#entry(start + at, group.subarray(nameStart, nameEnd));
+      const nid = view.getUint32(first + at + 4, true) * 2 ** 32 + view.getUint32(first + at, true);
+      const name = this.#name(group.subarray(nameStart, nameEnd), start + at);
+      this.entries.push({ name, nid, type: view.getUint8(first + at + 10) });
       nameStart = nameEnd;
     }
     for (let at = nameStart; at < group.length; at++)
       if (group[at] !== 0) fail('dirent', at, 'data behind the last name');
   }
 
-  #entry(at: number, nameBytes: Uint8Array): void {
+  /** @param at of its entry in the image */
+  #name(nameBytes: Uint8Array, at: number): ByteString {
     const reader = this.#reader;
     const name = byteStringFromBytes(nameBytes);
     const problem = name === '.' || name === '..' ? undefined : nameProblem(name);
@@ -99,8 +101,7 @@ class GroupReader {
     if (name <= this.#previous)
       reader.fail('dirent.name', at, `${JSON.stringify(name)} comes after ${JSON.stringify(this.#previous)}`);
     this.#previous = name;
-    const nid = this.#view.getUint32(at + 4, true) * 2 ** 32 + this.#view.getUint32(at, true);
-    this.entries.push({ name, nid, type: this.#view.getUint8(at + 10) });
+    return name;
   }
 }
 

@@ -94,7 +94,7 @@ class InodeCensus {
 
   constructor(reader: InodeReader) {
     this.#reader = reader;
-    const slots = reader.bytes.length / SLOT_BYTES;
+    const slots = reader.content.sizeBytes / SLOT_BYTES;
     this.#types = new Uint8Array(slots);
     this.#namesLeft = new Uint32Array(reader.header.version === 2 ? slots : 0);
   }

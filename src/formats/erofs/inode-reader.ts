@@ -2,6 +2,7 @@
 
 import { FormatError, LimitError, type Where } from '../../errors.ts';
 import type { Inode, Xattr } from '../tree.ts';
+import { bytesAt, type ImageContent } from './image-content.ts';
 import {
   BLOCK_BYTES,
   COMPACT_BYTES,
@@ -53,22 +54,28 @@ const KINDS: Record<number, ImageInode['kind']> = {
   12: 'socket',
 };
 
+/** Offsets in the image, `end` exclusive. */
+interface Place {
+  start: number;
+  end: number;
+}
+
 export class InodeReader {
-  readonly bytes: Uint8Array;
+  readonly content: ImageContent;
   readonly header: ImageHeader;
   readonly #where: Where;
-  readonly #view: DataView;
+  readonly #sizeBytes: number;
   readonly #xattrs: XattrReader;
   /** Parts of an image do not overlap; so all inodes and their data, read once each, are no longer than the image. */
   #bytesLeft: number;
 
-  constructor(bytes: Uint8Array, header: ImageHeader, where: Where) {
-    this.bytes = bytes;
+  constructor(content: ImageContent, header: ImageHeader, where: Where) {
+    this.content = content;
     this.header = header;
     this.#where = where;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#xattrs = new XattrReader(bytes, header, where);
-    this.#bytesLeft = bytes.length;
+    this.#sizeBytes = content.sizeBytes;
+    this.#xattrs = new XattrReader(content, header, where);
+    this.#bytesLeft = content.sizeBytes;
   }
 
   fail(field: string, offset: number, problem: string): never {
@@ -77,11 +84,12 @@ export class InodeReader {
 
   /** Reads an inode; each is to be read once. @param nid below 2^53 */
   inode(nid: number): ImageInode {
-    const view = this.#view;
     const offset = nid * SLOT_BYTES;
-    if (offset < FIRST_INODE_OFFSET || offset + COMPACT_BYTES > this.bytes.length)
+    if (offset < FIRST_INODE_OFFSET || offset + COMPACT_BYTES > this.#sizeBytes)
       this.fail('nid', offset, `inode ${nid} lies outside the image`);
-    const format = view.getUint16(offset, true);
+    const { view, start } = this.content.piece(offset, Math.min(offset + EXTENDED_BYTES, this.#sizeBytes));
+    const at = offset - start;
+    const format = view.getUint16(at, true);
     const isExtended = (format & 1) === 1;
     const layout = format >> 1;
     if (layout !== Layout.plain && layout !== Layout.inline && layout !== Layout.chunked)
@@ -89,14 +97,14 @@ export class InodeReader {
     if (!isExtended && this.header.version === 2)
       this.fail('inode.format', offset, 'a compact inode in a version 2 image');
     const headerBytes = isExtended ? EXTENDED_BYTES : COMPACT_BYTES;
-    if (offset + headerBytes > this.bytes.length) this.fail('inode', offset, 'lies outside the image');
-    const mode = view.getUint16(offset + 4, true);
+    if (offset + headerBytes > this.#sizeBytes) this.fail('inode', offset, 'lies outside the image');
+    const mode = view.getUint16(at + 4, true);
     const kind =
       KINDS[mode >> 12] ?? this.fail('inode.mode', offset + 4, `mode 0${mode.toString(8)} has no known type`);
-    const icount = view.getUint16(offset + 2, true);
+    const icount = view.getUint16(at + 2, true);
     const xattrBytes = icount === 0 ? 0 : XATTR_HEADER_BYTES + 4 * (icount - 1);
     const tailOffset = offset + headerBytes + xattrBytes;
-    if (tailOffset > this.bytes.length) this.fail('inode.xattr_icount', offset + 2, 'the xattrs lie outside the image');
+    if (tailOffset > this.#sizeBytes) this.fail('inode.xattr_icount', offset + 2, 'the xattrs lie outside the image');
     const { buildTimeSeconds, buildTimeNanoseconds } = this.header;
     const inode: ImageInode = {
       nid,
@@ -104,13 +112,13 @@ export class InodeReader {
       kind,
       permissions: mode & 0o7777,
       layout,
-      sizeBytes: isExtended ? this.#size(offset + 8) : view.getUint32(offset + 8, true),
-      nlink: isExtended ? view.getUint32(offset + 44, true) : view.getUint16(offset + 6, true),
-      uid: isExtended ? view.getUint32(offset + 24, true) : view.getUint16(offset + 24, true),
-      gid: isExtended ? view.getUint32(offset + 28, true) : view.getUint16(offset + 26, true),
-      mtimeSeconds: isExtended ? view.getBigInt64(offset + 32, true) : buildTimeSeconds,
-      mtimeNanoseconds: isExtended ? view.getUint32(offset + 40, true) : buildTimeNanoseconds,
-      u: view.getUint32(offset + 16, true),
+      sizeBytes: isExtended ? this.#size(view.getBigUint64(at + 8, true), offset + 8) : view.getUint32(at + 8, true),
+      nlink: isExtended ? view.getUint32(at + 44, true) : view.getUint16(at + 6, true),
+      uid: isExtended ? view.getUint32(at + 24, true) : view.getUint16(at + 24, true),
+      gid: isExtended ? view.getUint32(at + 28, true) : view.getUint16(at + 26, true),
+      mtimeSeconds: isExtended ? view.getBigInt64(at + 32, true) : buildTimeSeconds,
+      mtimeNanoseconds: isExtended ? view.getUint32(at + 40, true) : buildTimeNanoseconds,
+      u: view.getUint32(at + 16, true),
       xattrs: NO_XATTRS,
       tailOffset,
     };
@@ -121,8 +129,8 @@ export class InodeReader {
     return inode;
   }
 
-  #size(offset: number): number {
-    const size = this.#view.getBigUint64(offset, true); // not every number above 2^53 is a double
+  /** Not every number above 2^53 is a double. */
+  #size(size: bigint, offset: number): number {
     if (size > MAX_EXTERNAL_BYTES) this.fail('inode.size', offset, `${size} bytes, ${MAX_EXTERNAL_BYTES} are allowed`);
     return Number(size);
   }
@@ -143,10 +151,10 @@ export class InodeReader {
       if (sizeBytes !== 0) badSize(`a ${kind} has no data`);
       return 0;
     }
-    if (sizeBytes > this.bytes.length) badSize(`${sizeBytes} bytes of data lie outside the image`);
+    if (sizeBytes > this.#sizeBytes) badSize(`${sizeBytes} bytes of data lie outside the image`);
     if (kind !== 'directory') this.#atMost(sizeBytes, kind, offset);
     const { blockBytes, tailBytes } = dataParts(inode);
-    if (blockBytes > 0 && u * BLOCK_BYTES + blockBytes > this.bytes.length)
+    if (blockBytes > 0 && u * BLOCK_BYTES + blockBytes > this.#sizeBytes)
       this.fail('inode.u', offset + 16, `the blocks from ${u} on lie outside the image`);
     if (tailBytes > 0 && (tailOffset % BLOCK_BYTES) + tailBytes > BLOCK_BYTES) badSize('inline data crosses a block');
     if (
@@ -174,12 +182,21 @@ export class InodeReader {
 
   /** What a file, directory or symlink has in the image: one piece, or blocks and tail. Views, not copies. */
   dataOf(inode: ImageInode): { blocks: Uint8Array; tail: Uint8Array } {
+    const { blocks, tail } = this.placesOf(inode);
+    return {
+      blocks: bytesAt(this.content, blocks.start, blocks.end - blocks.start),
+      tail: bytesAt(this.content, tail.start, tail.end - tail.start),
+    };
+  }
+
+  /** Where that is. */
+  placesOf(inode: ImageInode): { blocks: Place; tail: Place } {
     const { u, tailOffset, sizeBytes } = inode;
     const { blockBytes, tailBytes } = dataParts(inode);
     const start = blockBytes === 0 ? 0 : u * BLOCK_BYTES;
     return {
-      blocks: this.bytes.subarray(start, start + Math.min(blockBytes, sizeBytes)),
-      tail: this.bytes.subarray(tailOffset, tailOffset + tailBytes),
+      blocks: { start, end: start + Math.min(blockBytes, sizeBytes) },
+      tail: { start: tailOffset, end: tailOffset + tailBytes },
     };
   }
 

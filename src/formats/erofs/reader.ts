@@ -5,6 +5,7 @@ import type { ByteString } from '../byte-string.ts';
 import { type Algorithm, isOf, type ObjectId } from '../ids.ts';
 import type { Directory } from '../tree.ts';
 import { type Body, givenXattrs, isExternal, readBody } from './body-reader.ts';
+import { contentInMemory, type ImageContent } from './image-content.ts';
 import { type WalkedEntry, walkImage } from './image-walk.ts';
 import { InodeReader } from './inode-reader.ts';
 import type { ErofsVersion } from './options.ts';
@@ -16,23 +17,23 @@ import { readImageTree } from './tree-reader.ts';
 export const isErofsImage = (bytes: Uint8Array): boolean => hasImageMagic(bytes);
 
 export class ErofsImage {
-  readonly bytes: Uint8Array;
   readonly header: ImageHeader;
+  readonly #content: ImageContent;
   readonly #where: Where;
 
-  private constructor(bytes: Uint8Array, where: Where) {
-    this.bytes = bytes;
+  private constructor(content: ImageContent, where: Where) {
+    this.#content = content;
     this.#where = { ...where, format: 'EROFS' };
-    this.header = parseImageHeader(bytes, this.#where);
+    this.header = parseImageHeader(content, this.#where);
   }
 
   /**
    * Checks the headers; inodes are checked by the methods that read them.
-   * @param bytes the whole image; kept, and what the methods return may be views of it
+   * @param image all of it, or how to get at it; kept, and what the methods return may be views of it
    * @throws FormatError or LimitError
    */
-  static open(bytes: Uint8Array, where: Where = {}): ErofsImage {
-    return new ErofsImage(bytes, where);
+  static open(image: Uint8Array | ImageContent, where: Where = {}): ErofsImage {
+    return new ErofsImage(image instanceof Uint8Array ? contentInMemory(image) : image, where);
   }
 
   get version(): ErofsVersion {
@@ -89,6 +90,6 @@ export class ErofsImage {
 
   /** One for each walk: it counts what it has read. */
   #reader(): InodeReader {
-    return new InodeReader(this.bytes, this.header, this.#where);
+    return new InodeReader(this.#content, this.header, this.#where);
   }
 }

@@ -2,6 +2,7 @@
 
 import { LimitError, type Where } from '../../errors.ts';
 import { ByteReader } from '../byte-reader.ts';
+import { bytesAt, type ImageContent } from './image-content.ts';
 import {
   BLOCK_BYTES,
   BLOCK_SIZE_BITS,
@@ -32,10 +33,11 @@ export interface ImageHeader {
 }
 
 /** @throws FormatError for what is no composefs image or one with features we do not know */
-export function parseImageHeader(bytes: Uint8Array, where: Where): ImageHeader {
-  if (bytes.length > MAX_IMAGE_BYTES)
-    throw new LimitError(`has ${bytes.length} bytes, ${MAX_IMAGE_BYTES} are allowed`, where);
-  const r = new ByteReader(bytes, where);
+export function parseImageHeader(content: ImageContent, where: Where): ImageHeader {
+  const { sizeBytes } = content;
+  if (sizeBytes > MAX_IMAGE_BYTES)
+    throw new LimitError(`has ${sizeBytes} bytes, ${MAX_IMAGE_BYTES} are allowed`, where);
+  const r = new ByteReader(bytesAt(content, 0, Math.min(sizeBytes, BLOCK_BYTES)), where);
   const expect = (field: string, value: number, expected: number): void => {
     if (value !== expected) r.fail(field, `${value}, expected ${expected}`);
   };
@@ -45,8 +47,8 @@ export function parseImageHeader(bytes: Uint8Array, where: Where): ImageHeader {
   if ((flags & ~FLAG_HAS_ACL) !== 0) r.fail('header.flags', `unknown flags 0x${flags.toString(16)}`);
   const version = r.u32le('header.composefs_version');
   if (version > 2) r.fail('header.composefs_version', `${version} is not supported, expected 0, 1 or 2`);
-  if (bytes.length < BLOCK_BYTES || bytes.length % BLOCK_BYTES !== 0)
-    r.fail('length', `${bytes.length} bytes are not a number of blocks`);
+  if (sizeBytes < BLOCK_BYTES || sizeBytes % BLOCK_BYTES !== 0)
+    r.fail('length', `${sizeBytes} bytes are not a number of blocks`);
 
   const at = (offset: number): void => r.seek('superblock', SUPERBLOCK_OFFSET + offset);
   at(Superblock.magic);
@@ -63,11 +65,10 @@ export function parseImageHeader(bytes: Uint8Array, where: Where): ImageHeader {
   const buildTimeNanoseconds = r.u32le('superblock.build_time_nsec');
   if (buildTimeNanoseconds >= 1e9) r.fail('superblock.build_time_nsec', `${buildTimeNanoseconds} is not below 10^9`);
   const blocks = r.u32le('superblock.blocks');
-  if (blocks * BLOCK_BYTES !== bytes.length)
-    r.fail('superblock.blocks', `${blocks} blocks do not fit ${bytes.length} bytes`);
+  if (blocks * BLOCK_BYTES !== sizeBytes) r.fail('superblock.blocks', `${blocks} blocks do not fit ${sizeBytes} bytes`);
   expect('superblock.meta_blkaddr', r.u32le('superblock.meta_blkaddr'), 0);
   const xattrsOffset = r.u32le('superblock.xattr_blkaddr') * BLOCK_BYTES;
-  if (xattrsOffset >= bytes.length) r.fail('superblock.xattr_blkaddr', 'lies outside the image');
+  if (xattrsOffset >= sizeBytes) r.fail('superblock.xattr_blkaddr', 'lies outside the image');
   at(Superblock.featureIncompat);
   const incompat = r.u32le('superblock.feature_incompat');
   if ((incompat & ~FEATURE_INCOMPAT_CHUNKED) !== 0)

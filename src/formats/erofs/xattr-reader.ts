@@ -3,6 +3,7 @@
 import { FormatError, LimitError, type Where } from '../../errors.ts';
 import { type ByteString, byteStringFromBytes } from '../byte-string.ts';
 import type { Xattr } from '../tree.ts';
+import type { ImageContent, ImagePiece } from './image-content.ts';
 import { XATTR_ENTRY_BYTES, XATTR_HEADER_BYTES, XATTR_PREFIXES, xattrEntryBytes } from './layout.ts';
 import { MAX_EXPANDED_XATTR_BYTES } from './limits.ts';
 import type { ImageHeader } from './superblock-reader.ts';
@@ -19,11 +20,13 @@ interface StoredXattr {
   entryBytes: number;
 }
 
+/** Its lengths are numbers of one and two bytes. */
+const LONGEST_ENTRY_BYTES = xattrEntryBytes(0xff, 0xffff);
+
 export class XattrReader {
-  readonly #bytes: Uint8Array;
+  readonly #content: ImageContent;
   readonly #header: ImageHeader;
   readonly #where: Where;
-  readonly #view: DataView;
   /** By offset: many inodes share one. */
   readonly #shared = new Map<number, StoredXattr>();
   /** By prefix index, then suffix: few names, many uses. */
@@ -32,32 +35,32 @@ export class XattrReader {
   #sharedBytesLeft: number;
   #expandedBytes = 0;
 
-  constructor(bytes: Uint8Array, header: ImageHeader, where: Where) {
-    this.#bytes = bytes;
+  constructor(content: ImageContent, header: ImageHeader, where: Where) {
+    this.#content = content;
     this.#header = header;
     this.#where = where;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#sharedBytesLeft = bytes.length;
+    this.#sharedBytesLeft = content.sizeBytes;
   }
 
   /** @param start of an inode's xattr area; it ends at `end` */
   read(start: number, end: number): Xattr[] {
-    const view = this.#view;
-    const filter = view.getUint32(start, true);
-    const sharedCount = view.getUint8(start + 4);
+    const area = this.#content.piece(start, end);
+    const { view, start: areaStart } = area;
+    const filter = view.getUint32(start - areaStart, true);
+    const sharedCount = view.getUint8(start - areaStart + 4);
     const entriesAt = start + XATTR_HEADER_BYTES + 4 * sharedCount;
     if (entriesAt > end)
       this.#fail('xattr.h_shared_count', start + 4, `${sharedCount} references do not fit into the xattr area`);
     const xattrs: Xattr[] = [];
     let names = 0;
     for (let at = entriesAt; at < end; ) {
-      const stored = this.#entry(at, end);
+      const stored = this.#entry(area, at, end);
       xattrs.push(stored.xattr);
       names |= stored.filterBit;
       at += stored.entryBytes;
     }
     for (let at = start + XATTR_HEADER_BYTES; at < entriesAt; at += 4) {
-      const stored = this.#sharedEntry(this.#header.xattrsOffset + 4 * view.getUint32(at, true), at);
+      const stored = this.#sharedEntry(this.#header.xattrsOffset + 4 * view.getUint32(at - areaStart, true), at);
       xattrs.push(stored.xattr);
       names |= stored.filterBit;
     }
@@ -82,35 +85,36 @@ export class XattrReader {
   #sharedEntry(at: number, referenceAt: number): StoredXattr {
     const known = this.#shared.get(at);
     if (known !== undefined) return known;
-    if (at + XATTR_ENTRY_BYTES > this.#bytes.length)
+    const { sizeBytes } = this.#content;
+    if (at + XATTR_ENTRY_BYTES > sizeBytes)
       this.#fail('xattr.shared', referenceAt, 'the shared xattr lies outside the image');
-    const stored = this.#entry(at, this.#bytes.length);
+    const piece = this.#content.piece(at, Math.min(at + LONGEST_ENTRY_BYTES, sizeBytes));
+    const stored = this.#entry(piece, at, sizeBytes);
     this.#sharedBytesLeft -= stored.entryBytes;
     if (this.#sharedBytesLeft < 0) this.#fail('xattr.shared', referenceAt, 'shared xattrs overlap');
     this.#shared.set(at, stored);
     return stored;
   }
 
-  #entry(at: number, end: number): StoredXattr {
-    const view = this.#view;
+  #entry({ bytes, view, start }: ImagePiece, at: number, end: number): StoredXattr {
     if (at + XATTR_ENTRY_BYTES > end) this.#fail('xattr', at, 'an entry does not fit into the xattr area');
-    const suffixBytes = view.getUint8(at);
-    const prefixIndex = view.getUint8(at + 1);
-    const valueBytes = view.getUint16(at + 2, true);
+    const suffixBytes = view.getUint8(at - start);
+    const prefixIndex = view.getUint8(at - start + 1);
+    const valueBytes = view.getUint16(at - start + 2, true);
     const prefix =
       XATTR_PREFIXES[prefixIndex] ?? this.#fail('xattr.e_name_index', at + 1, `unknown prefix ${prefixIndex}`);
     const entryBytes = xattrEntryBytes(suffixBytes, valueBytes);
     if (at + entryBytes > end)
       this.#fail('xattr', at, `an entry of ${entryBytes} bytes does not fit into the xattr area`);
-    const valueAt = at + XATTR_ENTRY_BYTES + suffixBytes;
-    const suffix = byteStringFromBytes(this.#bytes.subarray(at + XATTR_ENTRY_BYTES, valueAt));
+    const valueAt = at - start + XATTR_ENTRY_BYTES + suffixBytes;
+    const suffix = byteStringFromBytes(bytes.subarray(valueAt - suffixBytes, valueAt));
     let stored = this.#names[prefixIndex].get(suffix);
     if (stored === undefined) {
       stored = { name: (prefix + suffix) as ByteString, filterBit: filterBit(prefixIndex, suffix) };
       this.#checkName(stored.name, prefixIndex, at);
       this.#names[prefixIndex].set(suffix, stored);
     }
-    const value = this.#bytes.subarray(valueAt, valueAt + valueBytes);
+    const value = bytes.subarray(valueAt, valueAt + valueBytes);
     return { xattr: { name: stored.name, value }, filterBit: stored.filterBit, entryBytes };
   }
 
