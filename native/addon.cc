@@ -66,6 +66,7 @@ napi_value initialize(napi_env env, napi_value exports) {
     defineMemoryCalls(env, exports);
     defineObjectSweep(env, exports);
     defineObjectSizes(env, exports);
+    defineObjectNames(env, exports);
     defineCheckObjects(env, exports);
     return exports;
   });

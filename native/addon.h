@@ -31,6 +31,7 @@ void defineMountCalls(napi_env env, napi_value exports);
 void defineMemoryCalls(napi_env env, napi_value exports);
 void defineObjectSweep(napi_env env, napi_value exports);
 void defineObjectSizes(napi_env env, napi_value exports);
+void defineObjectNames(napi_env env, napi_value exports);
 void defineCheckObjects(napi_env env, napi_value exports);
 
 }  // namespace cfs

@@ -1,8 +1,11 @@
 // Hashing files of one share of rows: fs-verity digests, and ostree checksums from the same read.
 #pragma once
 
+#include <algorithm>
+
 #include "addon.h"
 #include "ingest-object.h"
+#include "sha256-streams.h"
 
 namespace cfs {
 
@@ -24,34 +27,54 @@ struct HashingPlan {
   const WorkerPool* pool = nullptr;
 };
 
-/** Files of one share: small ones wait in the arena for their digests. */
+/** Files of one share. Nothing is known of them before flush(): they wait for each other, to be hashed side by side. */
 class ShareHasher {
  public:
   ShareHasher(IngestWorker& worker, const HashingPlan& plan) : worker_(worker), plan_(plan) {}
 
   void hashPath(const char* path, HashedFile& file) {
-    const Fd fd(::open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
-    file.error = fd.open() ? hashOpen(fd.get(), file) : errno;
+    Fd fd(::open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+    file.error = fd.open() ? hashOpen(std::move(fd), file) : errno;
   }
 
-  int hashOpen(int fd, HashedFile& file) {
+  /** @return 0 or errno */
+  int hashOpen(Fd fd, HashedFile& file) {
     struct stat facts;
-    if (::fstat(fd, &facts) != 0) return errno;
+    if (::fstat(fd.get(), &facts) != 0) return errno;
     if (!S_ISREG(facts.st_mode)) return S_ISDIR(facts.st_mode) ? EISDIR : ELOOP;
     file.size = static_cast<uint64_t>(facts.st_size);
     if (file.size > plan_.maxBytes) return EFBIG;
-    file.hasVerity = measureVerity(fd, file.measured) == 0;
+    file.hasVerity = measureVerity(fd.get(), file.measured) == 0;
     file.checksums.resize(file.headers.size() * kSha256Bytes);
-    return file.size <= kSmallContentMax ? hashSmall(fd, file) : hashLarge(fd, file);
+    if (file.size <= kSmallContentMax) return readSmall(fd.get(), file);
+    large_.push_back({std::move(fd), &file});
+    return 0;
   }
 
+  /** Finishes all files; the error of one goes to it alone. */
   void flush() {
-    if (!items_.empty()) worker_.verity(plan_.algorithm).digests(items_.data(), items_.size());
-    items_.clear();
-    used_ = 0;
+    flushSmall();
+    hashLarge();
   }
 
  private:
+  struct SmallFile {
+    HashedFile* file;
+    Span content;
+  };
+  struct LargeFile {
+    Fd fd;
+    HashedFile* file;
+    std::vector<Sha256Stream> checksums = {};
+    std::unique_ptr<VerityStream> verity = nullptr;
+    Span window = {};
+  };
+
+  /** What large files are read in: sixteen of them stay in the second-level cache, and fill a set of SHA-512 lanes each. */
+  static constexpr size_t kLargeWindowBytes = 32 * 1024;
+  static constexpr size_t kLargeAtOnce = kSha256Lanes;
+  static_assert(kLargeWindowBytes * kLargeAtOnce <= kArenaBytes);
+
   /** Reads at `offset`, so that a descriptor's position does not matter. @return 0 or errno */
   static int readAt(int fd, uint8_t* bytes, size_t size, uint64_t offset, size_t& got) {
     got = 0;
@@ -64,52 +87,105 @@ class ShareHasher {
     return 0;
   }
 
-  int hashSmall(int fd, HashedFile& file) {
-    if (used_ + kSmallContentMax > kArenaBytes) flush();
+  static std::vector<Sha256Stream> startChecksums(const HashedFile& file) {
+    std::vector<Sha256Stream> checksums(file.headers.size());
+    for (size_t i = 0; i < checksums.size(); i++) checksums[i].update(file.headers[i]);
+    return checksums;
+  }
+
+  static void finishChecksums(std::vector<Sha256Stream>& checksums, HashedFile& file) {
+    for (size_t i = 0; i < checksums.size(); i++) checksums[i].finish(file.checksums.data() + i * kSha256Bytes);
+  }
+
+  int readSmall(int fd, HashedFile& file) {
+    if (used_ + kSmallContentMax > kArenaBytes) flushSmall();
     uint8_t* content = worker_.arena() + used_;
     size_t got = 0;
     if (const int error = readAt(fd, content, kSmallContentMax, 0, got)) return error;
     file.size = got;
-    for (size_t i = 0; i < file.headers.size(); i++) {
-      worker_.sha256.start();
-      worker_.sha256.update(file.headers[i]);
-      worker_.sha256.update({content, got});
-      worker_.sha256.finish(file.checksums.data() + i * kSha256Bytes);
-    }
-    items_.push_back({{content, got}, file.digest});
+    small_.push_back({&file, {content, got}});
     used_ += got;
     return 0;
   }
 
-  int hashLarge(int fd, HashedFile& file) {
-    std::vector<std::unique_ptr<Sha>> contexts;
-    for (const Span& header : file.headers) {
-      contexts.push_back(std::make_unique<Sha>(Algorithm::Sha256));
-      contexts.back()->start();
-      contexts.back()->update(header);
+  void flushSmall() {
+    std::vector<std::vector<Sha256Stream>> checksums;
+    std::vector<VerityItem> items;
+    for (const SmallFile& small : small_) {
+      items.push_back({small.content, small.file->digest});
+      checksums.push_back(startChecksums(*small.file));
+      for (Sha256Stream& checksum : checksums.back()) pieces_.push_back({&checksum, small.content});
     }
-    VerityStream verity(plan_.algorithm);
-    MessageHasher& hasher = worker_.hasher(plan_.algorithm);
-    file.size = 0;
+    updatePieces();
+    for (size_t i = 0; i < small_.size(); i++) finishChecksums(checksums[i], *small_[i].file);
+    if (!items.empty()) worker_.verity(plan_.algorithm).digests(items.data(), items.size());
+    small_.clear();
+    used_ = 0;
+  }
+
+  void hashLarge() {
+    std::vector<LargeFile*> atWork;
+    size_t next = 0;
     for (;;) {
-      if (plan_.pool->closing()) return ECANCELED;
-      size_t got = 0;
-      if (const int error = readAt(fd, worker_.window(), kWindowBytes, file.size, got)) return error;
-      file.size += got;
-      if (file.size > plan_.maxBytes) return EFBIG;
-      for (const auto& context : contexts) context->update({worker_.window(), got});
-      verity.update(hasher, {worker_.window(), got});
-      if (got < kWindowBytes) break;
+      for (; atWork.size() < kLargeAtOnce && next < large_.size(); next++) {
+        LargeFile& large = large_[next];
+        large.file->size = 0;
+        large.checksums = startChecksums(*large.file);
+        large.verity = std::make_unique<VerityStream>(plan_.algorithm);
+        atWork.push_back(&large);
+      }
+      if (atWork.empty()) break;
+      for (size_t i = 0; i < atWork.size(); i++) readWindow(*atWork[i], worker_.arena() + i * kLargeWindowBytes);
+      updatePieces();
+      for (LargeFile*& large : atWork)
+        if (!isGoingOn(*large)) large = nullptr;
+      atWork.erase(std::remove(atWork.begin(), atWork.end(), nullptr), atWork.end());
     }
-    for (size_t i = 0; i < contexts.size(); i++) contexts[i]->finish(file.checksums.data() + i * kSha256Bytes);
-    verity.finish(hasher, file.digest);
-    return 0;
+    large_.clear();
+  }
+
+  void readWindow(LargeFile& large, uint8_t* window) {
+    HashedFile& file = *large.file;
+    size_t got = 0;
+    file.error = plan_.pool->closing() ? ECANCELED : readAt(large.fd.get(), window, kLargeWindowBytes, file.size, got);
+    file.size += got;
+    if (file.error == 0 && file.size > plan_.maxBytes) file.error = EFBIG;
+    large.window = {window, got};
+    if (file.error == 0)
+      for (Sha256Stream& checksum : large.checksums) pieces_.push_back({&checksum, large.window});
+  }
+
+  /** After the checksums have the window. @return false: finished, or failed */
+  bool isGoingOn(LargeFile& large) {
+    HashedFile& file = *large.file;
+    bool goesOn = false;
+    if (file.error == 0) {
+      MessageHasher& hasher = worker_.hasher(plan_.algorithm);
+      large.verity->update(hasher, large.window);
+      goesOn = large.window.size == kLargeWindowBytes;
+      if (!goesOn) {
+        finishChecksums(large.checksums, file);
+        large.verity->finish(hasher, file.digest);
+      }
+    }
+    if (!goesOn) {
+      large.verity.reset();
+      large.fd.reset();
+    }
+    return goesOn;
+  }
+
+  void updatePieces() {
+    updateSideBySide(bestShaEngine(), pieces_.data(), pieces_.size());
+    pieces_.clear();
   }
 
   IngestWorker& worker_;
   const HashingPlan& plan_;
   size_t used_ = 0;
-  std::vector<VerityItem> items_;
+  std::vector<SmallFile> small_;
+  std::vector<LargeFile> large_;
+  std::vector<Sha256Piece> pieces_;
 };
 
 template <typename Body>

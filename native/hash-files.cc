@@ -67,7 +67,7 @@ class VerityFileJob : public Job {
     guardFile(file_, [&] {
       ShareHasher share(static_cast<IngestWorker&>(worker), plan_);
       if (fd_.open())
-        file_.error = share.hashOpen(fd_.get(), file_);
+        file_.error = share.hashOpen(std::move(fd_), file_);
       else
         share.hashPath(path_.c_str(), file_);
       share.flush();
@@ -81,7 +81,7 @@ class VerityFileJob : public Job {
 
  private:
   const std::string path_;
-  const Fd fd_;
+  Fd fd_;
   const HashingPlan plan_;
   HashedFile file_;
 };

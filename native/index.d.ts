@@ -220,6 +220,13 @@ export interface CheckedObjects {
   sizes: Float64Array;
 }
 
+export interface ObjectNamesFound {
+  /** Raw digests, concatenated: names that make an id, of regular files. */
+  ids: Uint8Array;
+  /** Paths of everything else, relative to `objects/`. */
+  others: string[];
+}
+
 export interface FileSystemFacts {
   /** `f_type`, e.g. 0xef53 for ext4, 0x01021994 for tmpfs. */
   magic: number;
@@ -275,6 +282,12 @@ export interface NativeAddon {
    * @param ids raw digests, concatenated; not to be changed until the promise is settled
    */
   objectSizes(objectsPath: NativePath, algorithm: NativeAlgorithm, ids: Uint8Array): Promise<Float64Array>;
+
+  /**
+   * What lies in some of the directories `00` … `ff`, in their order, on all cores. Those that are missing, or something else, are passed over.
+   * @param firstBytes a byte for each directory
+   */
+  objectNames(objectsPath: NativePath, algorithm: NativeAlgorithm, firstBytes: Uint8Array): Promise<ObjectNamesFound>;
 
   /**
    * fs-verity digest and ostree checksums of whole files, read once, on all cores, with bounded memory. Paths must be regular

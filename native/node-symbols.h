@@ -19,6 +19,20 @@ const evp_md_st* EVP_sha512(void);
 int EVP_DigestInit_ex(evp_md_ctx_st* context, const evp_md_st* type, engine_st* engine);
 int EVP_DigestUpdate(evp_md_ctx_st* context, const void* data, size_t size);
 int EVP_DigestFinal_ex(evp_md_ctx_st* context, unsigned char* digest, unsigned int* size);
+struct SHA256state_st {
+  /** The state after all whole blocks. */
+  unsigned int h[8];
+  /** Bits so far, low and high half. */
+  unsigned int Nl, Nh;
+  /** The last block, as far as it is there. */
+  unsigned int data[16];
+  /** Bytes in `data`. */
+  unsigned int num;
+  unsigned int md_len;
+};
+int SHA256_Init(SHA256state_st* state);
+int SHA256_Update(SHA256state_st* state, const void* data, size_t size);
+int SHA256_Final(unsigned char* digest, SHA256state_st* state);
 
 // zlib
 struct z_stream {

@@ -1,10 +1,9 @@
 // The set of objects that stay, and one pass over the directories of a repository that takes everything else away.
-#include <dirent.h>
 #include <sys/random.h>
 
 #include "addon.h"
 #include "columns.h"
-#include "fanouts.h"
+#include "fanout-entries.h"
 #include "js.h"
 
 namespace cfs {
@@ -105,36 +104,6 @@ struct SweptFanout {
   std::vector<std::string> others;
 };
 
-struct CloseDirectory {
-  void operator()(DIR* directory) const { ::closedir(directory); }
-};
-
-/** What no hex digit has. */
-constexpr uint8_t kNoDigit = 0xf0;
-
-/** The value of each character as a lower-case hex digit. */
-struct HexValues {
-  uint8_t of[256];
-  constexpr HexValues() : of() {
-    for (uint8_t& value : of) value = kNoDigit;
-    for (uint8_t digit = 0; digit < 16; digit++) of[static_cast<uint8_t>(kHexDigits[digit])] = digit;
-  }
-};
-constexpr HexValues kHexValues;
-
-/** Every name in the store passes here, so: no branch for a digit. @param id its first byte is there already */
-bool readId(const char* name, size_t idBytes, uint8_t* id) {
-  const size_t digits = 2 * (idBytes - 1);
-  if (::strnlen(name, digits + 1) != digits) return false;
-  uint8_t seen = 0;
-  for (size_t i = 1; i < idBytes; i++, name += 2) {
-    const uint8_t high = kHexValues.of[static_cast<uint8_t>(name[0])], low = kHexValues.of[static_cast<uint8_t>(name[1])];
-    seen |= high | low;
-    id[i] = static_cast<uint8_t>(high << 4 | low);
-  }
-  return (seen & kNoDigit) == 0;
-}
-
 class FanoutSweep {
  public:
   FanoutSweep(const SweepPlan& plan, int root, bool remove, SweptFanout& swept)
@@ -142,37 +111,19 @@ class FanoutSweep {
 
   void run(uint8_t firstByte) {
     id_[0] = firstByte;
-    const char path[] = {kHexDigits[firstByte >> 4], kHexDigits[firstByte & 15], '\0'};
-    const int fd = ::openat(root_, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) {
-      // whatever else has that name is seen by whoever lists `objects/` itself
-      if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP) swept_.error = errno;
-      return;
-    }
-    const std::unique_ptr<DIR, CloseDirectory> directory(::fdopendir(fd));
-    if (!directory) {
-      swept_.error = errno;
-      ::close(fd);
-      return;
-    }
+    FanoutEntries entries;
+    swept_.error = entries.open(root_, firstByte);
     // names first: what a listing does that is changed meanwhile is up to the file system
     std::vector<std::string> dead;
-    for (;;) {
-      errno = 0;
-      const dirent* entry = ::readdir(directory.get());
-      if (entry == nullptr) break;
-      look(*entry, dead);
-    }
-    swept_.error = errno;
+    while (const dirent* entry = entries.next()) look(entry->d_name, dead);
+    if (swept_.error == 0) swept_.error = entries.error();
     for (const std::string& name : dead)
-      if (swept_.error == 0) take(fd, name);
+      if (swept_.error == 0) take(entries.fd(), name);
   }
 
  private:
-  void look(const dirent& entry, std::vector<std::string>& dead) {
-    const char* name = entry.d_name;
-    if (name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'))) return;
-    if (!readId(name, plan_.idBytes, id_))
+  void look(const char* name, std::vector<std::string>& dead) {
+    if (!readObjectName(name, plan_.idBytes, id_))
       swept_.others.emplace_back(name);
     else if (plan_.live.has(id_))
       swept_.kept++;
@@ -252,12 +203,7 @@ class SweepJob : public Job {
   }
 
  private:
-  /** Relative to `objects/`. */
-  std::string pathOf(size_t row, const std::string& name) const {
-    const size_t byte = first_ + row;
-    std::string path = {kHexDigits[byte >> 4], kHexDigits[byte & 15]};
-    return name.empty() ? path : path + "/" + name;
-  }
+  std::string pathOf(size_t row, const std::string& name) const { return pathInFanout(static_cast<uint8_t>(first_ + row), name); }
 
   const std::shared_ptr<SweepPlan> plan_;
   const Fd root_;

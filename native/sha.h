@@ -13,6 +13,8 @@ namespace cfs {
 enum class Algorithm : uint8_t { Sha256 = 1, Sha512 = 2 };
 
 constexpr size_t kSha256Bytes = 32;
+constexpr size_t kSha256Block = 64;
+constexpr size_t kSha256Lanes = 16;
 constexpr size_t kMaxDigestBytes = 64;
 constexpr size_t digestBytes(Algorithm algorithm) { return algorithm == Algorithm::Sha256 ? 32 : 64; }
 
@@ -63,7 +65,13 @@ class MessageHasher {
 /** 8 messages at once; needs AVX-512 F, BW, VL. */
 void sha512Lanes(const uint8_t* const messages[8], uint8_t* const digests[8], size_t messageBytes);
 /** 16 messages at once; needs the same. */
-void sha256Lanes(const uint8_t* const messages[16], uint8_t* const digests[16], size_t messageBytes);
+void sha256Lanes(const uint8_t* const messages[kSha256Lanes], uint8_t* const digests[kSha256Lanes], size_t messageBytes);
+/** The eight words of each message's state: a row for each word. */
+struct alignas(64) Sha256LaneStates {
+  uint32_t words[8][kSha256Lanes];
+};
+/** Takes `blocks` more blocks of each message into its state. */
+void sha256LanesAdvance(Sha256LaneStates& states, const uint8_t* const messages[kSha256Lanes], size_t blocks);
 #endif
 
 }  // namespace cfs

@@ -100,25 +100,32 @@ LANES_TARGET void compress(Vector state[8], Vector w[16]) {
 
 }  // namespace
 
-__attribute__((target("avx512f,avx512bw,avx512vl"))) void sha256Lanes(const uint8_t* const messages[16],
-                                                                     uint8_t* const digests[16], size_t messageBytes) {
+#define LANES_ENTRY __attribute__((target("avx512f,avx512bw,avx512vl")))
+
+LANES_ENTRY void sha256LanesAdvance(Sha256LaneStates& states, const uint8_t* const messages[kSha256Lanes], size_t blocks) {
   const Vector swap = _mm512_broadcast_i32x4(_mm_set_epi32(0x0c0d0e0f, 0x08090a0b, 0x04050607, 0x00010203));
   Vector state[8], w[16];
-  for (int i = 0; i < 8; i++) state[i] = _mm512_set1_epi32(static_cast<int>(kInitial[i]));
-  for (size_t at = 0; at < messageBytes; at += 64) {
+  for (int i = 0; i < 8; i++) state[i] = _mm512_load_si512(states.words[i]);
+  for (size_t at = 0; at < blocks * kSha256Block; at += kSha256Block) {
     for (int lane = 0; lane < 16; lane++) w[lane] = _mm512_shuffle_epi8(_mm512_loadu_si512(messages[lane] + at), swap);
     transpose(w);
     compress(state, w);
   }
-  w[0] = _mm512_set1_epi32(static_cast<int>(0x80000000));
-  for (int i = 1; i < 15; i++) w[i] = _mm512_setzero_si512();
-  w[15] = _mm512_set1_epi32(static_cast<int>(messageBytes * 8));  // messages are far below 512 MiB
-  compress(state, w);
-  for (int i = 0; i < 8; i++) w[i] = state[i];
-  for (int i = 8; i < 16; i++) w[i] = _mm512_setzero_si512();
-  transpose(w);
-  for (int lane = 0; lane < 16; lane++)
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(digests[lane]), _mm512_castsi512_si256(_mm512_shuffle_epi8(w[lane], swap)));
+  for (int i = 0; i < 8; i++) _mm512_store_si512(states.words[i], state[i]);
+}
+
+LANES_ENTRY void sha256Lanes(const uint8_t* const messages[kSha256Lanes], uint8_t* const digests[kSha256Lanes], size_t messageBytes) {
+  Sha256LaneStates states;
+  for (int i = 0; i < 8; i++) _mm512_store_si512(states.words[i], _mm512_set1_epi32(static_cast<int>(kInitial[i])));
+  sha256LanesAdvance(states, messages, messageBytes / kSha256Block);
+  // all that follows is padding, the same for all
+  uint8_t padding[kSha256Block] = {0x80};
+  writeBigEndian64(padding + kSha256Block - 8, uint64_t{messageBytes} * 8);
+  const uint8_t* last[kSha256Lanes];
+  for (const uint8_t*& block : last) block = padding;
+  sha256LanesAdvance(states, last, 1);
+  for (size_t lane = 0; lane < kSha256Lanes; lane++)
+    for (size_t i = 0; i < 8; i++) writeBigEndian32(digests[lane] + 4 * i, states.words[i][lane]);
 }
 
 }  // namespace cfs

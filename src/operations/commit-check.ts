@@ -32,6 +32,8 @@ export interface CommitCheckOptions {
 
 /** Objects between two chances for timers and signals. */
 const OBJECTS_AT_ONCE = 1024;
+/** External files that are handed on together: the more, the more of them are of like size and can be hashed side by side. */
+const EXTERNAL_AT_ONCE = 4096;
 
 type ObjectType = 'commit' | 'dirtree' | 'dirmeta' | 'file';
 
@@ -113,7 +115,7 @@ class CommitCheck {
   async #breathe(): Promise<void> {
     if (this.#sinceBreak < OBJECTS_AT_ONCE) return;
     this.#sinceBreak = 0;
-    if (this.#external.length >= OBJECTS_AT_ONCE) await this.finish();
+    if (this.#external.length >= EXTERNAL_AT_ONCE) await this.finish();
     else await setImmediate();
     this.#options.signal?.throwIfAborted();
   }

@@ -14,7 +14,7 @@ import { type ExternalFile, externalFileProblem } from './commit-check.ts';
 import type { CommitObjects } from './commit-reader.ts';
 import type { ObjectsCheck } from './fsck-objects.ts';
 
-const MAX_BATCHES = 3;
+const MAX_BATCHES = 8;
 const PROVED = 1;
 const SIZE_BYTES = 8;
 

@@ -1,7 +1,7 @@
 /** The part of a check that looks at `objects/`: names first, contents later, each file read once. */
 
 import { problemText } from '../errors.ts';
-import { type Algorithm, digestBytes, idToBytes, type ObjectId, objectIdFromBytes } from '../formats/ids.ts';
+import { type Algorithm, digestBytes, type ObjectId, objectIdFromBytes } from '../formats/ids.ts';
 import { joined } from '../formats/owned-bytes.ts';
 import { nodeHashing } from '../native.ts';
 import type { Progress } from '../progress.ts';
@@ -60,15 +60,19 @@ export class ObjectsCheck {
 
   /** Names and types of everything below `objects/`. */
   async scan(): Promise<void> {
-    for await (const { path, id, kind } of this.#repo.objects.list()) {
+    const { objects } = this.#repo;
+    const oneId = digestBytes(this.algorithm);
+    for await (const { ids, others } of objects.names()) {
       this.#signal?.throwIfAborted();
-      const name = path.slice('objects/'.length);
-      if (id !== undefined && kind === 'file') {
-        if (this.#table.markId(EXISTS, id) === 0) this.#unread[firstByte(id)]++;
-      } else if (id !== undefined) this.#findings.error('object-open-failed', path, `is a ${kind}, not a regular file`);
-      else if (name.includes('/'))
-        this.#findings.error('object-invalid-name', path, `is not the name of a ${this.algorithm} object`);
-      else if (kind === 'file' && isTemporaryObjectName(name))
+      for (let at = 0; at < ids.length; at += oneId)
+        if (this.#table.mark(EXISTS, ids, at) === 0) this.#unread[ids[at]]++;
+      for (const { path, id, kind } of others) {
+        if (id !== undefined) this.#findings.error('object-open-failed', path, `is a ${kind}, not a regular file`);
+        else this.#findings.error('object-invalid-name', path, `is not the name of a ${this.algorithm} object`);
+      }
+    }
+    for (const { path, kind } of await objects.outsiders()) {
+      if (kind === 'file' && isTemporaryObjectName(path.slice('objects/'.length)))
         this.#findings.warn('leftover-temporary', path, 'left by interrupted work; gc removes it');
       else this.#findings.error('unexpected-name', path, `a ${kind} that does not belong here`);
     }
@@ -128,18 +132,21 @@ export class ObjectsCheck {
 
   /** Contents of all objects that nothing has read yet; directories without any are passed over. */
   async contents(): Promise<void> {
-    let ids: ObjectId[] = [];
+    const oneId = digestBytes(this.algorithm);
+    let unread: Uint8Array[] = [];
     const flush = async (): Promise<void> => {
-      const isProved = await this.prove(joined(ids.map(idToBytes)));
-      const doubtful = ids.filter((_, i) => isProved[i] === 0);
+      const isProved = await this.prove(joined(unread));
+      const doubtful = unread.filter((_, i) => isProved[i] === 0).map((bytes) => objectIdFromBytes(bytes));
       const files: FileToHash[] = doubtful.map((id) => ({ path: this.#repo.objects.path(id) }));
       const hashed = await hashFiles(files, this.algorithm);
       for (let i = 0; i < doubtful.length; i++) this.#judgeHashed(doubtful[i], hashed[i]);
-      ids = [];
+      unread = [];
     };
-    for await (const { id, kind } of this.#repo.objects.list((first) => this.#unread[first] > 0)) {
-      if (id === undefined || kind !== 'file' || (this.#table.flagsOf(id) & CHECKED) !== 0) continue;
-      if (ids.push(id) >= BATCH_FILES) await flush();
+    for await (const { ids } of this.#repo.objects.names((first) => this.#unread[first] > 0)) {
+      for (let at = 0; at < ids.length; at += oneId) {
+        if ((this.#table.flags(ids, at) & CHECKED) !== 0) continue;
+        if (unread.push(ids.subarray(at, at + oneId)) >= BATCH_FILES) await flush();
+      }
     }
     await flush();
   }

@@ -4,7 +4,7 @@
  */
 
 import { lstat, readdir, unlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { explainWriteError } from '../errors.ts';
 import type { ObjectId } from '../formats/ids.ts';
 import type { Progress } from '../progress.ts';
@@ -100,9 +100,9 @@ async function sweepObjects(
     for (const path of part.others) progress.warn(`${OBJECTS_DIRECTORY}/${path} is no object; it stays`);
     progress.update({ phase: 'sweep', done: swept.objectsKept + swept.objectsRemoved, bytesDone: swept.bytesRemoved });
   }
-  for (const { name, kind } of await repo.objects.listOutsiders()) {
-    if (kind === 'file' && isTemporaryObjectName(name)) swept.temporaries.push(join(OBJECTS_DIRECTORY, name));
-    else progress.warn(`${OBJECTS_DIRECTORY}/${name} is no object; it stays`);
+  for (const { path, kind } of await repo.objects.outsiders()) {
+    if (kind === 'file' && isTemporaryObjectName(basename(path))) swept.temporaries.push(path);
+    else progress.warn(`${path} is no object; it stays`);
   }
   return swept;
 }

@@ -1,19 +1,13 @@
 /** `objects/`: immutable files named by their fs-verity digest. Whatever is read was checked against its name first. */
 
-import { type Dirent, lstatSync } from 'node:fs';
-import { type FileHandle, lstat, readdir, unlink } from 'node:fs/promises';
+import { lstatSync } from 'node:fs';
+import { type FileHandle, lstat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DigestMismatchError, explainWriteError, FormatError, MissingObjectError, type Where } from '../errors.ts';
-import {
-  type Algorithm,
-  digestBytes,
-  isObjectId,
-  type ObjectId,
-  objectIdFromBytes,
-  objectRelativePath,
-} from '../formats/ids.ts';
+import { type Algorithm, digestBytes, type ObjectId, objectIdFromBytes, objectRelativePath } from '../formats/ids.ts';
 import type { OwnedBytes } from '../formats/owned-bytes.ts';
 import { native, nodeHashing } from '../native.ts';
+import { type ObjectEntry, type ObjectNames, readObjectNames, readOutsiders } from './object-names.ts';
 import { explainReadError, openRegularFile, readWhole } from './regular-file.ts';
 import { TemporaryObject } from './temporary-object.ts';
 import { measureVerity } from './verity.ts';
@@ -29,15 +23,6 @@ export interface ObjectStoreOptions {
   touched(directory: string): void;
 }
 
-/** One directory entry below `objects/`. */
-export interface ObjectEntry {
-  /** Relative to the repository: `objects/xx/yyyy…`, or `objects/name` for what is not a two-digit directory. */
-  path: string;
-  /** Where path and algorithm make one; the file may still be damaged, or no file. */
-  id?: ObjectId;
-  kind: 'file' | 'directory' | 'symlink' | 'other';
-}
-
 /** What is wrong with an object, or nothing. */
 export type ObjectVerdict =
   | { state: 'intact' }
@@ -46,7 +31,6 @@ export type ObjectVerdict =
   | { state: 'no-verity' };
 
 const NO_SIZE = -1;
-const FANOUT_NAME = /^[0-9a-f]{2}$/;
 
 export class ObjectStore {
   /** Absolute path of `objects/`. */
@@ -202,39 +186,27 @@ export class ObjectStore {
     });
   }
 
-  /**
-   * Every entry of every `objects/xx`, then whatever else lies in `objects/`. Sorted by directory, not within one.
-   * @param isWanted by first byte: directories to look into
-   */
-  async *list(isWanted: (firstByte: number) => boolean = () => true): AsyncGenerator<ObjectEntry> {
-    const { fanouts, outsiders } = await this.#top();
-    for (const fanout of fanouts) {
-      if (!isWanted(Number.parseInt(fanout, 16))) continue;
-      for (const entry of await readdir(join(this.root, fanout), { withFileTypes: true })) {
-        const name = fanout + entry.name;
-        const id = isObjectId(name, this.#options.algorithm) ? name : undefined;
-        yield { path: `objects/${fanout}/${entry.name}`, id, kind: kindOf(entry) };
+  /** What is in the directories `objects/xx`, sorted by directory. @param isWanted by first byte: directories to look into */
+  names(isWanted: (firstByte: number) => boolean = () => true): AsyncGenerator<ObjectNames> {
+    return readObjectNames(this.root, this.#options.algorithm, isWanted);
+  }
+
+  /** The same one by one, objects first in each few directories, then `outsiders`. */
+  async *list(): AsyncGenerator<ObjectEntry> {
+    const oneId = digestBytes(this.#options.algorithm);
+    for await (const { ids, others } of this.names()) {
+      for (let at = 0; at < ids.length; at += oneId) {
+        const id = objectIdFromBytes(ids.subarray(at, at + oneId));
+        yield { path: `objects/${objectRelativePath(id)}`, id, kind: 'file' };
       }
+      yield* others;
     }
-    for (const { name, kind } of outsiders) yield { path: `objects/${name}`, kind };
+    yield* await this.outsiders();
   }
 
   /** What lies in `objects/` itself and is no directory of objects, sorted. */
-  async listOutsiders(): Promise<Array<{ name: string; kind: ObjectEntry['kind'] }>> {
-    return (await this.#top()).outsiders;
-  }
-
-  async #top(): Promise<{ fanouts: string[]; outsiders: Array<{ name: string; kind: ObjectEntry['kind'] }> }> {
-    const top = await readdir(this.root, { withFileTypes: true }).catch((error: unknown) => {
-      if (isAbsent(error)) return [];
-      throw error;
-    });
-    top.sort((a, b) => (a.name < b.name ? -1 : 1));
-    const isFanout = (entry: Dirent): boolean => entry.isDirectory() && FANOUT_NAME.test(entry.name);
-    return {
-      fanouts: top.filter(isFanout).map(({ name }) => name),
-      outsiders: top.filter((entry) => !isFanout(entry)).map((entry) => ({ name: entry.name, kind: kindOf(entry) })),
-    };
+  outsiders(): Promise<ObjectEntry[]> {
+    return readOutsiders(this.root);
   }
 
   /** The caller holds the exclusive lock and knows that nothing needs the object. */
@@ -297,10 +269,3 @@ function throwUnlessIntact(verdict: ObjectVerdict, id: ObjectId, where: Where): 
 }
 
 const isAbsent = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT';
-
-const kindOf = (entry: {
-  isFile(): boolean;
-  isDirectory(): boolean;
-  isSymbolicLink(): boolean;
-}): ObjectEntry['kind'] =>
-  entry.isFile() ? 'file' : entry.isDirectory() ? 'directory' : entry.isSymbolicLink() ? 'symlink' : 'other';

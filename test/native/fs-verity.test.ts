@@ -107,6 +107,37 @@ describe('hashFiles', () => {
     expect(toHex(hashed.checksums)).toBe(toHex(concat(...checksums)));
   });
 
+  test('checksums of many files, small and large, that are hashed side by side and end one after the other', async () => {
+    await using directory = await makeTemporaryDirectory('memory');
+    const sizes = [
+      ...Array.from({ length: 64 }, (_, i) => i * 61), // every place in a block
+      ...Array.from({ length: 64 }, (_, i) => 200_000 - i * 3001),
+      ...Array.from({ length: 40 }, (_, i) => 262_145 + i * 7001),
+      3_000_000,
+      ...Array.from({ length: 8 }, () => 700_000),
+    ];
+    const contents = sizes.map((size, i) => makeContent(size, i));
+    const headers = sizes.map((_, i) => makeHeader({ uid: i }));
+    const paths = sizes.map((_, i) => directory.join(`${i}`));
+    await Promise.all(paths.map((path, i) => writeFile(path, contents[i])));
+    const hashed = await addon.hashFiles(paths, {
+      algorithm: 'sha256',
+      contentHeaders: headers.map((header) => [serializeContentHeader(header)]),
+    });
+    for (const [i, content] of contents.entries()) {
+      const at = [i * 32, (i + 1) * 32] as const;
+      expect([sizes[i], hashed.errno[i], toHex(hashed.checksums.subarray(...at))]).toEqual([
+        sizes[i],
+        0,
+        toHex(checksumOf(headers[i], content)),
+      ]);
+      expect([sizes[i], toHex(hashed.digests.subarray(...at))]).toEqual([
+        sizes[i],
+        toHex(addon.fsVerityWith('evp', 'sha256', content)),
+      ]);
+    }
+  });
+
   test('each failure stays with its file', async () => {
     await using directory = await makeTemporaryDirectory('memory');
     const content = makeContent(3000);

@@ -1,0 +1,42 @@
+// What lies in the directories `00` … `ff` of a repository's objects.
+#pragma once
+
+#include <dirent.h>
+
+#include <string>
+
+#include "fanouts.h"
+
+namespace cfs {
+
+/**
+ * The id that a name in a fanout directory makes. Every name in the store passes here.
+ * @param id its first byte is there already
+ * @return false: it is no object's
+ */
+bool readObjectName(const char* name, size_t idBytes, uint8_t* id);
+
+/** Relative to `objects/`. @param name empty: the directory itself */
+std::string pathInFanout(uint8_t firstByte, const std::string& name);
+
+/** One directory's entries, without `.` and `..`. */
+class FanoutEntries {
+ public:
+  FanoutEntries() = default;
+  ~FanoutEntries();
+  FanoutEntries(const FanoutEntries&) = delete;
+  FanoutEntries& operator=(const FanoutEntries&) = delete;
+
+  /** Where there is none, or something else has its name, there are no entries. @param root descriptor of `objects/` @return 0 or errno */
+  int open(int root, uint8_t firstByte);
+  /** Valid until the next call. nullptr: the end, or error(). */
+  const dirent* next();
+  int error() const { return error_; }
+  int fd() const { return ::dirfd(directory_); }
+
+ private:
+  DIR* directory_ = nullptr;
+  int error_ = 0;
+};
+
+}  // namespace cfs
