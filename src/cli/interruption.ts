@@ -1,6 +1,7 @@
 /** INT, TERM and HUP: the first asks the running operation to wind down, the next one ends the program at once. */
 
 import { constants } from 'node:os';
+import { monotonicMs } from '../monotonic-time.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
@@ -38,7 +39,7 @@ export class Interruption {
     let firstMs: number | undefined;
     for (const name of SIGNALS)
       process.on(name, () => {
-        const nowMs = performance.now();
+        const nowMs = monotonicMs();
         if (firstMs === undefined) {
           firstMs = nowMs;
           this.#controller.abort(new InterruptedError(name));

@@ -1,5 +1,6 @@
 /** A line at the bottom of the terminal that is redrawn in place. */
 
+import { monotonicMs } from '../monotonic-time.ts';
 import type { ProgressEvent } from '../progress.ts';
 import type { ProgressDisplay, Terminal } from './progress-display.ts';
 import { progressLine } from './progress-line.ts';
@@ -22,7 +23,7 @@ export class ProgressBar implements ProgressDisplay {
   }
 
   update(event: ProgressEvent): void {
-    const nowMs = performance.now();
+    const nowMs = monotonicMs();
     const isNewPhase = event.phase !== this.#phase;
     if (isNewPhase) {
       this.#phase = event.phase;

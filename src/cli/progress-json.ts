@@ -1,5 +1,6 @@
 /** One JSON object for each line on stderr. Fields: doc/json.md. */
 
+import { monotonicMs } from '../monotonic-time.ts';
 import type { ProgressEvent } from '../progress.ts';
 import { jsonLine } from './json.ts';
 import type { ProgressDisplay, Terminal } from './progress-display.ts';
@@ -8,7 +9,7 @@ const EVENT_EVERY_MS = 200;
 
 export class ProgressEvents implements ProgressDisplay {
   readonly #terminal: Terminal;
-  readonly #startMs = performance.now();
+  readonly #startMs = monotonicMs();
   #phase: string | undefined;
   #writtenMs = -Infinity;
   /** The latest event of the phase, as long as it was not written. */
@@ -19,7 +20,7 @@ export class ProgressEvents implements ProgressDisplay {
   }
 
   update(event: ProgressEvent): void {
-    const nowMs = performance.now();
+    const nowMs = monotonicMs();
     if (event.phase !== this.#phase) {
       this.clear(); // the end of the phase before
       this.#phase = event.phase;
@@ -35,7 +36,7 @@ export class ProgressEvents implements ProgressDisplay {
   }
 
   clear(): void {
-    if (this.#held !== undefined) this.#write(this.#held, performance.now());
+    if (this.#held !== undefined) this.#write(this.#held, monotonicMs());
   }
 
   #write({ phase, done, total, bytesDone, bytesTotal }: ProgressEvent, nowMs: number): void {

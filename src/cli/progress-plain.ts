@@ -1,5 +1,6 @@
 /** A line every few seconds, for logs. Short work is silent. */
 
+import { monotonicMs } from '../monotonic-time.ts';
 import type { ProgressEvent } from '../progress.ts';
 import type { ProgressDisplay, Terminal } from './progress-display.ts';
 import { progressLine } from './progress-line.ts';
@@ -13,7 +14,7 @@ export class ProgressLines implements ProgressDisplay {
   readonly #everyMs: number;
   #meter = new PaceMeter();
   #phase: string | undefined;
-  #writtenMs = performance.now();
+  #writtenMs = monotonicMs();
 
   constructor(terminal: Terminal, everyMs = LINE_EVERY_MS) {
     this.#terminal = terminal;
@@ -21,7 +22,7 @@ export class ProgressLines implements ProgressDisplay {
   }
 
   update(event: ProgressEvent): void {
-    const nowMs = performance.now();
+    const nowMs = monotonicMs();
     if (event.phase !== this.#phase) {
       this.#phase = event.phase;
       this.#meter = new PaceMeter();

@@ -2,6 +2,7 @@
 
 import type { CommitMapBuilder } from '../formats/commit-map-builder.ts';
 import { type Checksum, idToBytes } from '../formats/ids.ts';
+import { monotonicMs } from '../monotonic-time.ts';
 import { partialRefPath, partialStreamName } from '../store/ostree-refs.ts';
 import { publish, unpublishStream } from '../store/publish.ts';
 import type { Repository } from '../store/repository.ts';
@@ -29,7 +30,7 @@ export class Checkpoints {
   readonly #onFailure: (error: unknown) => void;
   #bytes = 0;
   #objects = 0;
-  #lastMs = performance.now();
+  #lastMs = monotonicMs();
   #running: Promise<void> | undefined;
   /** The builder's place is taken by what it has built. */
   #complete: BuiltCommitMap | undefined;
@@ -91,7 +92,7 @@ export class Checkpoints {
     const { intervalMs, bytes, objects } = this.#interval;
     if (this.#bytes >= bytes || (objects !== undefined && this.#objects >= objects)) return true;
     // a look at the clock takes longer than adding what a base has
-    return this.#objects % OBJECTS_PER_LOOK === 0 && performance.now() - this.#lastMs >= intervalMs;
+    return this.#objects % OBJECTS_PER_LOOK === 0 && monotonicMs() - this.#lastMs >= intervalMs;
   }
 
   async #write(): Promise<void> {
@@ -103,7 +104,7 @@ export class Checkpoints {
         : await storeCommitMap(this.#repo, this.#complete, 'partial');
     const name = partialStreamName(this.#commit);
     await publish(this.#repo, { streams: [{ name, id }], streamRefs: [{ ref: partialRefPath(this.#commit), name }] });
-    this.#lastMs = performance.now();
+    this.#lastMs = monotonicMs();
     this.#running = undefined;
   }
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { FormatError, RepositoryError } from '../errors.ts';
 import type { ByteString } from '../formats/byte-string.ts';
 import { byteStringToText } from '../formats/byte-string.ts';
+import { monotonicMs } from '../monotonic-time.ts';
 import { native } from '../native.ts';
 import { type Progress, silentProgress } from '../progress.ts';
 import { openSource } from '../sources/open-source.ts';
@@ -274,9 +275,9 @@ class Demo {
 
   async #step(title: string, command: string, work: () => Promise<string>): Promise<void> {
     this.#options.signal?.throwIfAborted();
-    const start = performance.now();
+    const start = monotonicMs();
     const result = await work();
-    this.#record(title, command, Math.round(performance.now() - start), result);
+    this.#record(title, command, Math.round(monotonicMs() - start), result);
   }
 
   #record(title: string, command: string, elapsedMs: number, result: string): void {

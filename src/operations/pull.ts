@@ -5,6 +5,7 @@ import { type Checksum, isChecksum, type ObjectId } from '../formats/ids.ts';
 import { parseCommit } from '../formats/ostree/commit.ts';
 import { parseDetachedMetadata } from '../formats/ostree/detached-metadata.ts';
 import { validateRefName } from '../formats/ostree/refs.ts';
+import { monotonicMs } from '../monotonic-time.ts';
 import { type Progress, silentProgress } from '../progress.ts';
 import type { Source } from '../sources/source.ts';
 import { commitStreamName, partialRefPath, partialStreamName } from '../store/ostree-refs.ts';
@@ -76,7 +77,7 @@ class CommitPull {
   readonly #options: PullOptions;
   readonly #progress: Progress;
   readonly #signal: AbortSignal;
-  readonly #startMs = performance.now();
+  readonly #startMs = monotonicMs();
   readonly #startBytes: number;
   /** The ref asked for at the source; none for a commit by checksum. */
   readonly #ref: string | undefined;
@@ -130,7 +131,7 @@ class CommitPull {
       result.image = image.image;
       result.streamId = await this.#repo.streams.resolve(commitStreamName(checksum));
     }
-    return { ...result, elapsedMs: Math.round(performance.now() - this.#startMs) };
+    return { ...result, elapsedMs: Math.round(monotonicMs() - this.#startMs) };
   }
 
   async #resolve(): Promise<Checksum> {

@@ -4,6 +4,7 @@
  */
 
 import { connect, type Socket } from 'node:net';
+import { monotonicMs } from '../monotonic-time.ts';
 import { ProtocolError, TransportError } from './http-errors.ts';
 import { ChunkedDecoder } from './http1-chunked.ts';
 import { parseResponseHead, type ResponseHead } from './http1-head.ts';
@@ -55,7 +56,7 @@ export class Http1Connection {
   readonly #timeouts: Http1Timeouts;
   readonly #owner: ConnectionOwner;
   #state: State = 'connecting';
-  #sinceMs = performance.now();
+  #sinceMs = monotonicMs();
   #idleLimitMs = MAX_IDLE_MS;
   #exchange: Exchange | undefined;
   #request = '';
@@ -144,7 +145,7 @@ export class Http1Connection {
   #readOn(): void {
     if (!this.#isPaused) return;
     this.#isPaused = false;
-    this.#sinceMs = performance.now();
+    this.#sinceMs = monotonicMs();
     this.#socket.resume();
   }
 
@@ -157,7 +158,7 @@ export class Http1Connection {
   #start(exchange: Exchange): void {
     this.#state = 'head';
     this.#interimResponses = 0;
-    this.#sinceMs = performance.now();
+    this.#sinceMs = monotonicMs();
     exchange.handler.onRequestStart(exchange);
     if (exchange === this.#exchange) this.#socket.write(this.#request, 'latin1');
   }
@@ -211,7 +212,7 @@ export class Http1Connection {
     }
     this.#head = head;
     this.#state = 'body';
-    const nowMs = performance.now();
+    const nowMs = monotonicMs();
     this.#owner.onAnswer(nowMs - this.#sinceMs);
     this.#sinceMs = nowMs;
     if (body.form === 'length') this.#leftBytes = body.sizeBytes;
@@ -223,7 +224,7 @@ export class Http1Connection {
 
   /** @returns where it stopped */
   #takeBody(buffer: Buffer, at: number, end: number): number {
-    this.#sinceMs = performance.now();
+    this.#sinceMs = monotonicMs();
     const exchange = this.#exchange as Exchange;
     const give = (from: number, to: number): boolean => {
       exchange.handler.onResponseData(exchange, buffer.subarray(from, to));
@@ -265,7 +266,7 @@ export class Http1Connection {
 
   #rest(): void {
     this.#state = 'idle';
-    this.#sinceMs = performance.now();
+    this.#sinceMs = monotonicMs();
     this.#readOn();
     this.#owner.onFree(this);
   }

@@ -1,5 +1,6 @@
 /** The HTTP/1.1 connections to one server, and the requests that wait for one. */
 
+import { monotonicMs } from '../monotonic-time.ts';
 import { TransportError } from './http-errors.ts';
 import { Http1Connection, type Http1Timeouts, type ResponseHandler } from './http1-connection.ts';
 
@@ -77,7 +78,7 @@ export class Http1Pool {
   }
 
   #takeIdle(): Http1Connection | undefined {
-    const nowMs = performance.now();
+    const nowMs = monotonicMs();
     for (let idle = this.#idle.pop(); idle !== undefined; idle = this.#idle.pop()) {
       idle.checkTime(nowMs);
       if (idle.isIdle) return idle;
@@ -104,7 +105,7 @@ export class Http1Pool {
   }
 
   #checkTimes(): void {
-    const nowMs = performance.now();
+    const nowMs = monotonicMs();
     for (const connection of [...this.#connections]) connection.checkTime(nowMs);
   }
 

@@ -8,6 +8,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LockedError } from '../errors.ts';
+import { monotonicMs } from '../monotonic-time.ts';
 import { native } from '../native.ts';
 
 export type LockMode = 'shared' | 'exclusive';
@@ -105,10 +106,10 @@ async function waitForLock(
   mode: LockMode,
   { timeoutMs = DEFAULT_LOCK_TIMEOUT_MS, onWait, signal }: LockOptions,
 ): Promise<void> {
-  const start = performance.now();
+  const start = monotonicMs();
   let told = false;
   for (let pauseMs = FIRST_PAUSE_MS; !(await tryLock(fd, mode)); pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
-    const waitedMs = performance.now() - start;
+    const waitedMs = monotonicMs() - start;
     if (waitedMs >= timeoutMs)
       throw new LockedError(`still locked by another process after ${Math.round(timeoutMs / 1000)} s`, { file: path });
     if (!told && waitedMs >= MESSAGE_AFTER_MS) {

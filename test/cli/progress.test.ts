@@ -24,7 +24,7 @@ const open = (terminal: Terminal, mode: ProgressMode = 'auto', options: { quiet?
   openProgressDisplay(terminal, { mode, quiet: options.quiet ?? false, json: options.json ?? false });
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['performance'] });
+  vi.useFakeTimers({ toFake: ['hrtime'] });
 });
 afterEach(() => {
   vi.useRealTimers();
