@@ -1,6 +1,6 @@
 /** Making directories. Node's own recursive way tells ENOENT for every error that it does not know, such as EROFS and EIO. */
 
-import { lstat, mkdir, stat } from 'node:fs/promises';
+import { lstatSync, mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { FormatError } from '../errors.ts';
 
@@ -10,12 +10,11 @@ import { FormatError } from '../errors.ts';
  */
 export async function makeDirectory(path: string, mode?: number): Promise<boolean> {
   try {
-    await mkdir(path, { mode });
+    mkdirSync(path, { mode });
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    if (!(await lstat(path)).isDirectory())
-      throw new FormatError('is not a directory', { file: path }, { cause: error });
+    if (!lstatSync(path).isDirectory()) throw new FormatError('is not a directory', { file: path }, { cause: error });
     return false;
   }
 }
@@ -29,7 +28,7 @@ export async function makeDirectories(path: string, mode?: number): Promise<stri
 
 async function isDirectory(path: string): Promise<boolean> {
   try {
-    return (await stat(path)).isDirectory();
+    return statSync(path).isDirectory();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
     throw error;

@@ -103,9 +103,9 @@ interface Existing extends Omit<Wanted, 'path'> {
 }
 
 async function describeExisting(path: string): Promise<Existing | undefined> {
-  const file = await readMetadataFile(path);
+  const file = readMetadataFile(path);
   if (file === undefined) {
-    const inferred = await inferSettings(path);
+    const inferred = inferSettings(path);
     return (
       inferred && {
         algorithm: inferred.algorithm,

@@ -1,9 +1,11 @@
 /**
  * `streams/` and `images/`: first-level links from a name to an object, and refs, links from a name to a first-level name.
  * Only the exact targets that writers produce are understood; nothing is ever followed by the kernel.
+ *
+ * Node's synchronous calls: they are done sooner than another thread is told of them, and node:fs/promises is not loaded for a listing.
  */
 
-import { lstat, readdir, readlink, unlink } from 'node:fs/promises';
+import { lstatSync, readdirSync, readlinkSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   explainWriteError,
@@ -202,7 +204,7 @@ export class LinkDirectory {
 
   async #changedAt(path: string): Promise<number | undefined> {
     try {
-      return (await lstat(join(this.#root, path))).mtimeMs;
+      return lstatSync(join(this.#root, path)).mtimeMs;
     } catch (error) {
       if (isAbsent(error)) return undefined;
       throw error;
@@ -212,7 +214,7 @@ export class LinkDirectory {
   async #readLink(path: string, where: Where): Promise<string | undefined> {
     await this.#checkDirectory('');
     try {
-      return await readlink(path);
+      return readlinkSync(path);
     } catch (error) {
       if (isAbsent(error)) return undefined;
       if ((error as NodeJS.ErrnoException).code === 'EINVAL')
@@ -224,7 +226,7 @@ export class LinkDirectory {
   /** For listings: an entry whose name is not UTF-8 cannot be asked again by name, and has no target then. */
   async #readLinkIfThere(path: string): Promise<string | undefined> {
     try {
-      return await readlink(join(this.#root, path));
+      return readlinkSync(join(this.#root, path));
     } catch (error) {
       if (isAbsent(error)) return undefined;
       throw error;
@@ -250,7 +252,7 @@ export class LinkDirectory {
     await this.#options.requireWritable();
     await this.#checkDirectory('');
     try {
-      await unlink(join(this.#root, path));
+      unlinkSync(join(this.#root, path));
       return true;
     } catch (error) {
       if (isAbsent(error)) return false;
@@ -260,7 +262,7 @@ export class LinkDirectory {
 
   async #readDirectory(path: string) {
     if (!(await this.#checkDirectory(path))) return [];
-    const entries = await readdir(join(this.#root, path), { withFileTypes: true });
+    const entries = readdirSync(join(this.#root, path), { withFileTypes: true });
     return entries.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   }
 
@@ -277,7 +279,7 @@ export class LinkDirectory {
   /** False where there is none. @throws FormatError when something else has that name */
   async #checkDirectory(path: string): Promise<boolean> {
     try {
-      const stats = await lstat(join(this.#root, path));
+      const stats = lstatSync(join(this.#root, path));
       if (!stats.isDirectory()) throw new FormatError('is not a directory', { file: join(this.kind, path) });
       return true;
     } catch (error) {

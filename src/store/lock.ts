@@ -3,10 +3,11 @@
  * A lock is never converted: conversion drops the old one first, and another collector may slip in between.
  */
 
-import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { constants, fstatSync } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+import fs from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { setTimeout as sleep } from 'node:timers/promises';
+import timers from 'node:timers/promises';
 import { LockedError } from '../errors.ts';
 import { monotonicMs } from '../monotonic-time.ts';
 import { native } from '../native.ts';
@@ -49,12 +50,12 @@ export class RepositoryLock {
    * @throws LockedError after the timeout, or at once when this process itself holds a conflicting lock
    */
   static async acquire(
-    directory: FileHandle,
+    directory: { readonly fd: number },
     path: string,
     mode: LockMode,
     options: LockOptions,
   ): Promise<RepositoryLock> {
-    const { dev, ino } = await directory.stat({ bigint: true });
+    const { dev, ino } = fstatSync(directory.fd, { bigint: true });
     const key = `${dev}:${ino}`;
     const mine = held.get(key);
     if (mine !== undefined && (mine.mode === 'exclusive' || mode === 'exclusive'))
@@ -83,7 +84,7 @@ export class RepositoryLock {
  * Closing the handle gives it back.
  */
 export async function lockDirectory(path: string): Promise<FileHandle> {
-  const directory = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  const directory = await fs.open(path, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
     const tryLock = await findTryLock();
     if (tryLock !== undefined) await waitForLock(tryLock, directory.fd, path, 'exclusive', {});
@@ -116,7 +117,7 @@ async function waitForLock(
       told = true;
       onWait?.(`waiting for the ${mode} lock of ${path}, another process holds it`);
     }
-    await sleep(Math.min(pauseMs, timeoutMs - waitedMs), undefined, { signal });
+    await timers.setTimeout(Math.min(pauseMs, timeoutMs - waitedMs), undefined, { signal });
   }
 }
 

@@ -1,12 +1,13 @@
 /** `meta.json` on disk: reading it with its fs-verity state, and writing it once (composefs-rs 0.9, `write_repo_metadata`). */
 
-import { constants } from 'node:fs';
-import { type FileHandle, link, open, unlink } from 'node:fs/promises';
+import { closeSync, constants, openSync } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+import fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { AddonNeededError, RepositoryError, type Where } from '../errors.ts';
 import type { Algorithm } from '../formats/ids.ts';
 import { native } from '../native.ts';
-import { openRegularFile, readWhole } from './regular-file.ts';
+import { openRegularFileSync, readWholeSync } from './regular-file.ts';
 import { TEMPORARY_METADATA_PREFIX, temporaryName } from './temporaries.ts';
 import { enableVerity, measureVerity, type VerityState } from './verity.ts';
 
@@ -24,29 +25,29 @@ export interface MetadataFile {
  * @returns undefined where there is none
  * @throws FormatError when it is no regular file; LimitError; AddonNeededError when it looks like fs-verity and there is no addon
  */
-export async function readMetadataFile(repositoryPath: string): Promise<MetadataFile | undefined> {
+export function readMetadataFile(repositoryPath: string): MetadataFile | undefined {
   const where: Where = { file: METADATA_FILE };
   const path = join(repositoryPath, METADATA_FILE);
-  const opened = await openRegularFile(path, where);
+  const opened = openRegularFileSync(path, where);
   if (opened === undefined) return undefined;
-  const { handle, stats } = opened;
+  const { fd, stats } = opened;
   try {
-    const verity = measureVerity(handle.fd);
-    if (verity === 'unknown' && (await refusesWriters(path)))
+    const verity = measureVerity(fd);
+    if (verity === 'unknown' && refusesWriters(path))
       throw new AddonNeededError(
         'the repository seems to be secure, which needs the native addon (doc/native.md)',
         where,
       );
-    return { bytes: await readWhole(handle, stats.size, MAX_METADATA_FILE_BYTES, where), verity };
+    return { bytes: readWholeSync(fd, stats.size, MAX_METADATA_FILE_BYTES, where), verity };
   } finally {
-    await handle.close();
+    closeSync(fd);
   }
 }
 
 /** Files with fs-verity cannot be opened for writing by anybody, EPERM; opening alone changes nothing. */
-async function refusesWriters(path: string): Promise<boolean> {
+function refusesWriters(path: string): boolean {
   try {
-    await (await open(path, constants.O_RDWR | constants.O_NOFOLLOW)).close();
+    closeSync(openSync(path, constants.O_RDWR | constants.O_NOFOLLOW));
     return false;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
@@ -72,17 +73,17 @@ export async function createMetadataFile(
   try {
     await writeDurably(temporary, bytes);
     if (secure) {
-      await using handle = await open(temporary, constants.O_RDONLY);
+      await using handle = await fs.open(temporary, constants.O_RDONLY);
       await enableVerity(handle, algorithm, undefined, { file: repositoryPath });
     }
     if (!(await linkIfFree(temporary, join(repositoryPath, METADATA_FILE)))) return false;
   } finally {
-    await unlink(temporary).catch(() => {}); // gc sweeps what stays
+    await fs.unlink(temporary).catch(() => {}); // gc sweeps what stays
   }
   try {
     await syncDirectory(repositoryPath);
   } catch (error) {
-    await unlink(join(repositoryPath, METADATA_FILE)).catch(() => {}); // the first error is the one to tell
+    await fs.unlink(join(repositoryPath, METADATA_FILE)).catch(() => {}); // the first error is the one to tell
     throw error;
   }
   return true;
@@ -90,7 +91,7 @@ export async function createMetadataFile(
 
 async function linkIfFree(from: string, to: string): Promise<boolean> {
   try {
-    await link(from, to);
+    await fs.link(from, to);
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
@@ -99,14 +100,14 @@ async function linkIfFree(from: string, to: string): Promise<boolean> {
 }
 
 async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
-  await using handle: FileHandle = await open(path, 'wx', METADATA_MODE);
+  await using handle: FileHandle = await fs.open(path, 'wx', METADATA_MODE);
   await handle.writeFile(bytes);
   await handle.sync();
 }
 
 /** Makes the names in a directory durable. */
 export async function syncDirectory(path: string): Promise<void> {
-  await using handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  await using handle = await fs.open(path, constants.O_RDONLY | constants.O_DIRECTORY);
   await handle.sync();
 }
 

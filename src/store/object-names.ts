@@ -1,7 +1,7 @@
 /** What lies below `objects/`, a few directories at a time: with the addon read on all cores, else here. */
 
 import type { Dirent } from 'node:fs';
-import { lstat, readdir } from 'node:fs/promises';
+import fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Algorithm, idToBytes, isObjectId, type ObjectId } from '../formats/ids.ts';
 import { joined } from '../formats/owned-bytes.ts';
@@ -57,7 +57,7 @@ export async function readOutsiders(objectsPath: string): Promise<ObjectEntry[]>
 
 /** `fanouts`: first bytes, sorted. */
 async function readTop(objectsPath: string): Promise<{ fanouts: number[]; outsiders: ObjectEntry[] }> {
-  const top = await readdir(objectsPath, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+  const top = await fs.readdir(objectsPath, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
     throw error;
   });
@@ -76,7 +76,7 @@ async function readFanouts(objectsPath: string, algorithm: Algorithm, firstBytes
   const { ids, others } = await native.objectNames(objectsPath, algorithm, Uint8Array.from(firstBytes));
   const entries: ObjectEntry[] = [];
   for (const path of others) {
-    const stats = await lstat(join(objectsPath, path)).catch((error: NodeJS.ErrnoException) => {
+    const stats = await fs.lstat(join(objectsPath, path)).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return undefined; // gone meanwhile
       throw error;
     });
@@ -90,7 +90,7 @@ async function readFanoutsHere(objectsPath: string, algorithm: Algorithm, firstB
   const others: ObjectEntry[] = [];
   for (const firstByte of firstBytes) {
     const fanout = firstByte.toString(16).padStart(2, '0');
-    for (const dirent of await readdir(join(objectsPath, fanout), { withFileTypes: true })) {
+    for (const dirent of await fs.readdir(join(objectsPath, fanout), { withFileTypes: true })) {
       const entry = entryOf(`${fanout}/${dirent.name}`, algorithm, kindOf(dirent));
       if (entry.id !== undefined && entry.kind === 'file') ids.push(idToBytes(entry.id));
       else others.push(entry);

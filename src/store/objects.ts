@@ -1,7 +1,8 @@
 /** `objects/`: immutable files named by their fs-verity digest. Whatever is read was checked against its name first. */
 
 import { lstatSync } from 'node:fs';
-import { type FileHandle, lstat, unlink } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { DigestMismatchError, explainWriteError, FormatError, MissingObjectError, type Where } from '../errors.ts';
 import { type Algorithm, digestBytes, type ObjectId, objectIdFromBytes, objectRelativePath } from '../formats/ids.ts';
@@ -57,7 +58,7 @@ export class ObjectStore {
   async sizeOf(id: ObjectId): Promise<number | undefined> {
     await this.#checkDirectory(id);
     try {
-      const stats = await lstat(this.path(id));
+      const stats = await fs.lstat(this.path(id));
       return stats.isFile() ? stats.size : undefined;
     } catch (error) {
       if (isAbsent(error)) return undefined;
@@ -213,7 +214,7 @@ export class ObjectStore {
   async remove(id: ObjectId): Promise<void> {
     await this.#options.requireWritable();
     try {
-      await unlink(this.path(id));
+      await fs.unlink(this.path(id));
     } catch (error) {
       if (!isAbsent(error)) throw explainWriteError(error, { file: `objects/${objectRelativePath(id)}` });
     }
@@ -241,7 +242,7 @@ export class ObjectStore {
     if (this.#checkedDirectories.has(fanout)) return;
     for (const path of ['objects', `objects/${fanout}`]) {
       try {
-        const stats = await lstat(join(this.#options.repositoryPath, path));
+        const stats = await fs.lstat(join(this.#options.repositoryPath, path));
         if (!stats.isDirectory()) throw new FormatError('is not a directory', { file: path });
       } catch (error) {
         if (isAbsent(error)) return;

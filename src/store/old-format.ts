@@ -1,10 +1,10 @@
 /** Repositories from before `meta.json` (composefs-rs below 0.7): what they are is told by their first object. */
 
-import { readdir } from 'node:fs/promises';
+import { closeSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Algorithm, ObjectId } from '../formats/ids.ts';
 import { isObjectId } from '../formats/ids.ts';
-import { openRegularFile } from './regular-file.ts';
+import { openRegularFileSync } from './regular-file.ts';
 import { measureVerity } from './verity.ts';
 
 /** EROFS version that such a repository gets when it is upgraded, as composefs-rs 0.9 does. */
@@ -18,18 +18,21 @@ export interface InferredSettings {
 const FANOUT_NAME = /^[0-9a-f]{2}$/;
 
 /** @returns undefined where there is no object to tell by */
-export async function inferSettings(repositoryPath: string): Promise<InferredSettings | undefined> {
+export function inferSettings(repositoryPath: string): InferredSettings | undefined {
   const root = join(repositoryPath, 'objects');
-  for (const fanout of await readDirectories(root)) {
-    for (const entry of await readdir(join(root, fanout), { withFileTypes: true })) {
+  for (const fanout of readDirectories(root)) {
+    for (const entry of readdirSync(join(root, fanout), { withFileTypes: true })) {
       const name = `${fanout}${entry.name}`;
       const algorithm = algorithmOf(name);
       if (!entry.isFile() || algorithm === undefined) continue;
       const path = join(root, fanout, entry.name);
-      const opened = await openRegularFile(path, { file: `objects/${fanout}/${entry.name}` });
+      const opened = openRegularFileSync(path, { file: `objects/${fanout}/${entry.name}` });
       if (opened === undefined) continue;
-      await using handle = opened.handle;
-      return { algorithm, secure: typeof measureVerity(handle.fd) !== 'string' };
+      try {
+        return { algorithm, secure: typeof measureVerity(opened.fd) !== 'string' };
+      } finally {
+        closeSync(opened.fd);
+      }
     }
   }
   return undefined;
@@ -40,9 +43,9 @@ function algorithmOf(name: string): Algorithm | undefined {
   return isObjectId(name as ObjectId, 'sha512') ? 'sha512' : undefined;
 }
 
-async function readDirectories(root: string): Promise<string[]> {
+function readDirectories(root: string): string[] {
   try {
-    const entries = await readdir(root, { withFileTypes: true });
+    const entries = readdirSync(root, { withFileTypes: true });
     return entries.filter((entry) => entry.isDirectory() && FANOUT_NAME.test(entry.name)).map((entry) => entry.name);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;

@@ -1,7 +1,9 @@
 /** Opening files of a repository: never through a symlink, never a fifo or device, however the repository came here. */
 
-import { constants, type Stats } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+import fs from 'node:fs/promises';
 import { FormatError, LimitError, type Where } from '../errors.ts';
 import type { OwnedBytes } from '../formats/owned-bytes.ts';
 
@@ -20,27 +22,53 @@ export async function openRegularFile(
 ): Promise<{ handle: FileHandle; stats: Stats } | undefined> {
   let handle: FileHandle;
   try {
-    handle = await open(path, OPEN_FLAGS);
+    handle = await fs.open(path, OPEN_FLAGS);
   } catch (error) {
-    switch ((error as NodeJS.ErrnoException).code) {
-      case 'ENOENT':
-        return undefined;
-      case 'ELOOP':
-        throw new FormatError('is a symlink, expected a regular file', where, { cause: error });
-      case 'ENXIO': // a socket
-        throw new FormatError('is not a regular file', where, { cause: error });
-      default:
-        throw error;
-    }
+    return undefinedWhereAbsent(error, where);
   }
   try {
     const stats = await handle.stat();
-    if (!stats.isFile()) throw new FormatError('is not a regular file', where);
+    requireRegular(stats, where);
     return { handle, stats };
   } catch (error) {
     await handle.close();
     throw error;
   }
+}
+
+/** The same at once, for small files that are read when a repository is opened. The caller closes it. */
+export function openRegularFileSync(path: string, where: Where): { fd: number; stats: Stats } | undefined {
+  let fd: number;
+  try {
+    fd = openSync(path, OPEN_FLAGS);
+  } catch (error) {
+    return undefinedWhereAbsent(error, where);
+  }
+  try {
+    const stats = fstatSync(fd);
+    requireRegular(stats, where);
+    return { fd, stats };
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+function undefinedWhereAbsent(error: unknown, where: Where): undefined {
+  switch ((error as NodeJS.ErrnoException).code) {
+    case 'ENOENT':
+      return undefined;
+    case 'ELOOP':
+      throw new FormatError('is a symlink, expected a regular file', where, { cause: error });
+    case 'ENXIO': // a socket
+      throw new FormatError('is not a regular file', where, { cause: error });
+    default:
+      throw error;
+  }
+}
+
+function requireRegular(stats: Stats, where: Where): void {
+  if (!stats.isFile()) throw new FormatError('is not a regular file', where);
 }
 
 /**
@@ -53,18 +81,38 @@ export async function readWhole(
   maxBytes: number,
   where: Where,
 ): Promise<OwnedBytes> {
-  if (sizeBytes > maxBytes) throw new LimitError(`has ${sizeBytes} bytes, the limit is ${maxBytes}`, where);
-  const bytes = new Uint8Array(sizeBytes);
+  const bytes = allocate(sizeBytes, maxBytes, where);
   for (let at = 0; at < sizeBytes; ) {
     const { bytesRead } = await handle
       .read(bytes, at, Math.min(READ_BYTES, sizeBytes - at), at)
       .catch((error: unknown) => {
         throw explainReadError(error, where);
       });
-    if (bytesRead === 0) throw new FormatError(`became shorter while it was read: ${at} of ${sizeBytes} bytes`, where);
-    at += bytesRead;
+    at += requireProgress(bytesRead, at, bytes, where);
   }
   return bytes;
+}
+
+/** The same at once. @throws as `readWhole` */
+export function readWholeSync(fd: number, sizeBytes: number, maxBytes: number, where: Where): OwnedBytes {
+  const bytes = allocate(sizeBytes, maxBytes, where);
+  try {
+    for (let at = 0; at < sizeBytes; )
+      at += requireProgress(readSync(fd, bytes, at, Math.min(READ_BYTES, sizeBytes - at), at), at, bytes, where);
+  } catch (error) {
+    throw explainReadError(error, where);
+  }
+  return bytes;
+}
+
+function allocate(sizeBytes: number, maxBytes: number, where: Where): OwnedBytes {
+  if (sizeBytes > maxBytes) throw new LimitError(`has ${sizeBytes} bytes, the limit is ${maxBytes}`, where);
+  return new Uint8Array(sizeBytes);
+}
+
+function requireProgress(bytesRead: number, at: number, { length }: OwnedBytes, where: Where): number {
+  if (bytesRead === 0) throw new FormatError(`became shorter while it was read: ${at} of ${length} bytes`, where);
+  return bytesRead;
 }
 
 /** The kernel says EIO where fs-verity finds other content than was measured, and where the disk fails. */

@@ -1,19 +1,19 @@
 /** Atomic creation and replacement of a symlink, with the temporary where composefs-rs 0.9 puts it (`replace_symlinkat`). */
 
-import { readlink, rename, symlink, unlink } from 'node:fs/promises';
+import fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { TEMPORARY_LINK_PREFIX, TEMPORARY_NAME_TRIES, temporaryName } from './temporaries.ts';
 
 /** @returns false when the link was there already, with this target */
 export async function replaceSymlink(repositoryPath: string, target: string, path: string): Promise<boolean> {
   if (await createSymlink(target, path)) return true;
-  if ((await readlink(path).catch(() => undefined)) === target) return false;
+  if ((await fs.readlink(path).catch(() => undefined)) === target) return false;
   const temporary = await createTemporaryLink(repositoryPath, target);
   try {
-    await rename(temporary, path);
+    await fs.rename(temporary, path);
     return true;
   } catch (error) {
-    await unlink(temporary).catch(() => {}); // gc sweeps it; the rename's error is the one to show
+    await fs.unlink(temporary).catch(() => {}); // gc sweeps it; the rename's error is the one to show
     throw error;
   }
 }
@@ -28,7 +28,7 @@ async function createTemporaryLink(repositoryPath: string, target: string): Prom
 
 async function createSymlink(target: string, path: string): Promise<boolean> {
   try {
-    await symlink(target, path);
+    await fs.symlink(target, path);
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;

@@ -1,6 +1,6 @@
 /** One composefs repository on disk, open: its settings, its lock, its objects and names. */
 
-import { access, constants, type FileHandle, lstat, open } from 'node:fs/promises';
+import { accessSync, closeSync, constants, lstatSync, openSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { AddonNeededError, CfsError, explainWriteError, FormatError, RepositoryError } from '../errors.ts';
 import type { Algorithm } from '../formats/ids.ts';
@@ -54,7 +54,7 @@ interface Settings {
  */
 export async function openRepository(path: string, options: OpenOptions): Promise<Repository> {
   const absolute = resolve(path);
-  const directory = await openDirectory(absolute);
+  const directory = { fd: openDirectory(absolute) };
   let lock: RepositoryLock | undefined;
   try {
     const { lockTimeoutMs: timeoutMs, onLockWait: onWait, signal } = options;
@@ -63,14 +63,14 @@ export async function openRepository(path: string, options: OpenOptions): Promis
       onWait,
       signal,
     } satisfies LockOptions);
-    await checkDirectories(absolute);
-    const settings = await readSettings(absolute, options);
-    const repository = new Repository(absolute, directory, lock, settings);
+    checkDirectories(absolute);
+    const settings = readSettings(absolute, options);
+    const repository = new Repository(absolute, directory.fd, lock, settings);
     if (options.write) await repository.requireWritable();
     return repository;
   } catch (error) {
     lock?.release();
-    await directory.close();
+    closeSync(directory.fd);
     throw explainOpenError(error, absolute);
   }
 }
@@ -84,7 +84,8 @@ export class Repository implements AsyncDisposable {
   readonly objects: ObjectStore;
   readonly streams: LinkDirectory;
   readonly images: LinkDirectory;
-  readonly #directory: FileHandle;
+  /** The repository itself, open. */
+  readonly #fd: number;
   readonly #lock: RepositoryLock;
   readonly #settings: Settings;
   #writable: Promise<void> | undefined;
@@ -92,11 +93,11 @@ export class Repository implements AsyncDisposable {
   readonly #touched = new Set<string>();
   #closed = false;
 
-  constructor(path: string, directory: FileHandle, lock: RepositoryLock, settings: Settings) {
+  constructor(path: string, fd: number, lock: RepositoryLock, settings: Settings) {
     this.path = path;
     this.algorithm = settings.meta.algorithm;
     this.secure = settings.secure;
-    this.#directory = directory;
+    this.#fd = fd;
     this.#lock = lock;
     this.#settings = settings;
     const common = {
@@ -138,7 +139,7 @@ export class Repository implements AsyncDisposable {
   async barrier(): Promise<void> {
     try {
       const addon = native;
-      if (addon !== undefined) await addon.syncfs(this.#directory.fd);
+      if (addon !== undefined) await addon.syncfs(this.#fd);
       else for (const directory of this.#touched) await syncDirectory(directory);
       this.#touched.clear();
     } catch (error) {
@@ -151,7 +152,7 @@ export class Repository implements AsyncDisposable {
     if (this.#closed) return;
     this.#closed = true;
     this.#lock.release();
-    await this.#directory.close();
+    closeSync(this.#fd);
   }
 
   #touch(directory: string): void {
@@ -173,7 +174,7 @@ export class Repository implements AsyncDisposable {
         where,
       );
     try {
-      await access(this.path, constants.W_OK);
+      accessSync(this.path, constants.W_OK);
       if (oldFormat === undefined) return;
       const { algorithm } = meta;
       await createMetadataFile(this.path, serializeRepositoryMeta(meta), { algorithm, secure: oldFormat.secure });
@@ -184,9 +185,9 @@ export class Repository implements AsyncDisposable {
   }
 }
 
-async function openDirectory(path: string): Promise<FileHandle> {
+function openDirectory(path: string): number {
   try {
-    return await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+    return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
   } catch (error) {
     throw explainOpenError(error, path);
   }
@@ -210,26 +211,23 @@ const noRepository = (path: string, cause?: unknown): RepositoryError =>
   new RepositoryError(`there is no repository here; \`cfs-ostree init ${path}\` makes one`, { file: path }, { cause });
 
 /** The repository's own directories must lie in it: a link in their place would lead our reads and writes elsewhere. */
-async function checkDirectories(path: string): Promise<void> {
+function checkDirectories(path: string): void {
   for (const name of ['objects', 'streams', 'images', 'cfs-ostree']) {
-    const stats = await lstat(join(path, name)).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return undefined;
-      throw error;
-    });
+    const stats = lstatSync(join(path, name), { throwIfNoEntry: false });
     if (stats !== undefined && !stats.isDirectory())
       throw new RepositoryError('is not a directory', { file: join(path, name) });
   }
 }
 
-async function readSettings(path: string, { insecure = false, tolerant = false }: OpenOptions): Promise<Settings> {
+function readSettings(path: string, { insecure = false, tolerant = false }: OpenOptions): Settings {
   try {
-    const file = await readMetadataFile(path);
+    const file = readMetadataFile(path);
     if (file !== undefined) {
       const meta = parseRepositoryMeta(file.bytes, { file: METADATA_FILE });
       const secure = isSecure(file.verity, meta.algorithm) && !insecure;
       return { meta, secure, access: checkFeatures(meta, { file: METADATA_FILE }) };
     }
-    const inferred = await inferSettings(path);
+    const inferred = inferSettings(path);
     if (inferred === undefined) throw noRepository(path);
     if (!tolerant) return oldSettings(inferred, insecure);
     throw new FormatError('is missing; a repository of the old format gets one with the first write', {
@@ -237,8 +235,8 @@ async function readSettings(path: string, { insecure = false, tolerant = false }
     });
   } catch (error) {
     const problem = tolerant ? metadataProblem(error) : undefined;
-    if (problem === undefined || !(await looksLikeRepository(path))) throw error;
-    const inferred = (await inferSettings(path)) ?? { algorithm: 'sha512', secure: false };
+    if (problem === undefined || !looksLikeRepository(path)) throw error;
+    const inferred = inferSettings(path) ?? { algorithm: 'sha512', secure: false };
     return { ...oldSettings(inferred, insecure), problem };
   }
 }
@@ -256,14 +254,13 @@ function oldSettings({ algorithm, secure }: InferredSettings, insecure: boolean)
   return { meta, secure: secure && !insecure, access: 'read-write', oldFormat: { secure } };
 }
 
-async function looksLikeRepository(path: string): Promise<boolean> {
-  for (const name of [METADATA_FILE, 'objects', 'streams'])
-    if (
-      await lstat(join(path, name)).then(
-        () => true,
-        () => false,
-      )
-    )
-      return true;
-  return false;
+const looksLikeRepository = (path: string): boolean =>
+  [METADATA_FILE, 'objects', 'streams'].some((name) => isThere(join(path, name)));
+
+function isThere(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    return false;
+  }
 }

@@ -1,7 +1,8 @@
 /** An object on its way into the store: no name until its content is complete and its digest known. */
 
 import { constants } from 'node:fs';
-import { type FileHandle, link, open, rename, unlink } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { explainWriteError, FormatError } from '../errors.ts';
 import { type Algorithm, idToBytes, type ObjectId, objectRelativePath } from '../formats/ids.ts';
@@ -92,19 +93,19 @@ export class TemporaryObject implements AsyncDisposable {
     if (!this.#open) return;
     this.#open = false;
     await this.#handle.close().catch(() => {});
-    if (this.#path !== undefined) await unlink(this.#path).catch(() => {}); // gc sweeps what stays
+    if (this.#path !== undefined) await fs.unlink(this.#path).catch(() => {}); // gc sweeps what stays
   }
 
   /** fs-verity can only be turned on while nobody has the file open for writing. */
   async #reopenReadOnly(): Promise<void> {
-    const reader = await open(`/proc/self/fd/${this.#handle.fd}`, constants.O_RDONLY);
+    const reader = await fs.open(`/proc/self/fd/${this.#handle.fd}`, constants.O_RDONLY);
     await this.#handle.close();
     this.#handle = reader;
   }
 
   async #linkAs(path: string): Promise<boolean> {
     try {
-      if (this.#path !== undefined) await link(this.#path, path);
+      if (this.#path !== undefined) await fs.link(this.#path, path);
       else native?.linkFd(this.#handle.fd, path);
       return true;
     } catch (error) {
@@ -121,7 +122,7 @@ export class TemporaryObject implements AsyncDisposable {
       this.#path = named;
     }
     try {
-      await rename(this.#path, path);
+      await fs.rename(this.#path, path);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EISDIR') throw error;
       throw new FormatError(
@@ -137,7 +138,7 @@ export class TemporaryObject implements AsyncDisposable {
 
 async function openUnnamed(directory: string): Promise<FileHandle | undefined> {
   try {
-    return await open(directory, O_TMPFILE | constants.O_RDWR, OBJECT_MODE);
+    return await fs.open(directory, O_TMPFILE | constants.O_RDWR, OBJECT_MODE);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'EOPNOTSUPP' || code === 'ENOTSUP' || code === 'EISDIR') return undefined; // the file system has no such thing
@@ -149,7 +150,7 @@ async function openNamed(directory: string): Promise<{ handle: FileHandle; path:
   for (let attempt = 1; ; attempt++) {
     const path = join(directory, temporaryName(TEMPORARY_OBJECT_PREFIX));
     try {
-      return { handle: await open(path, NAMED_FLAGS, OBJECT_MODE), path };
+      return { handle: await fs.open(path, NAMED_FLAGS, OBJECT_MODE), path };
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || attempt === TEMPORARY_NAME_TRIES) throw error;
     }

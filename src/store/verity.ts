@@ -1,7 +1,7 @@
 /** fs-verity of open files: asking the kernel, and turning it on for files that we have just written. */
 
 import type { FileHandle } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
+import timers from 'node:timers/promises';
 import { AddonNeededError, DigestMismatchError, RepositoryError, type Where } from '../errors.ts';
 import { type Algorithm, toHex } from '../formats/ids.ts';
 import { native } from '../native.ts';
@@ -52,7 +52,7 @@ export async function enableVerity(
           cause: error,
         });
       if (code !== 'ETXTBSY' || attempt === BUSY_TRIES) throw error;
-      await sleep(BUSY_PAUSE_MS * attempt);
+      await timers.setTimeout(BUSY_PAUSE_MS * attempt);
     }
   }
   const measured = measureVerity(file.fd);

@@ -16,12 +16,13 @@ vi.mock('node:fs/promises', async (importOriginal) => {
         return Promise.reject(Object.assign(new Error('no space'), { code: 'ENOSPC', errno: -28 }));
       return call(...args);
     };
-  return {
+  const watched = {
     ...real,
     symlink: watch('symlink', real.symlink),
     rename: watch('rename', real.rename),
     link: watch('link', real.link),
   };
+  return { ...watched, default: watched };
 });
 
 const { readdir } = await import('node:fs/promises');
