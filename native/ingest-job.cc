@@ -1,5 +1,8 @@
 #include "ingest-job.h"
 
+#include <algorithm>
+#include <numeric>
+
 #include "columns.h"
 
 namespace cfs {
@@ -28,15 +31,29 @@ void ArchiveJob::run(Worker& worker, size_t begin, size_t end) {
   group.flush();
 }
 
+void LocalJob::sortBySize() {
+  order_.resize(paths_.size());
+  std::iota(order_.begin(), order_.end(), 0);
+  if (plan.mode == LocalMode::Archive) return;  // it is compressed sizes that could be had
+  std::vector<off_t> sizes(paths_.size());
+  struct stat facts;
+  for (size_t i = 0; i < sizes.size(); i++)
+    if (::lstat(paths_[i].c_str(), &facts) == 0) sizes[i] = facts.st_size;
+  std::stable_sort(order_.begin(), order_.end(), [&](size_t a, size_t b) { return sizes[a] > sizes[b]; });
+}
+
 void LocalJob::run(Worker& worker, size_t begin, size_t end) {
   const std::string none;
   auto& mine = static_cast<IngestWorker&>(worker);
-  SmallGroup group(mine, *settings_);
-  for (size_t i = begin; i < end && !settings_->closing(); i++)
+  LocalGroups groups(mine, *settings_);
+  std::call_once(sorted_, [this] { sortBySize(); });
+  for (size_t k = begin; k < end && !settings_->closing(); k++) {
+    const size_t i = order_[k];
     guardRow(rows_[i], [&] {
-      ingestLocalObject(mine, *settings_, group, plan, paths_[i], xattrsPaths_.empty() ? none : xattrsPaths_[i], rows_[i]);
+      ingestLocalObject(mine, *settings_, groups, plan, paths_[i], xattrsPaths_.empty() ? none : xattrsPaths_[i], rows_[i]);
     });
-  group.flush();
+  }
+  groups.flush();
 }
 
 napi_value LocalJob::settle(napi_env env) {
@@ -47,10 +64,10 @@ napi_value LocalJob::settle(napi_env env) {
 
 void AdoptJob::run(Worker& worker, size_t begin, size_t end) {
   auto& mine = static_cast<IngestWorker&>(worker);
-  SmallGroup group(mine, *settings_);
+  LocalGroups groups(mine, *settings_);
   for (size_t i = begin; i < end && !settings_->closing(); i++)
-    guardRow(rows_[i], [&] { adoptFile(mine, *settings_, group, plan, paths_[i], headers_[i], rows_[i]); });
-  group.flush();
+    guardRow(rows_[i], [&] { adoptFile(*settings_, groups, plan, paths_[i], headers_[i], rows_[i]); });
+  groups.flush();
 }
 
 napi_value makeBatch(napi_env env, const IngestSettings& settings, const IngestRow* rows, size_t count) {

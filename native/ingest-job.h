@@ -1,6 +1,8 @@
 // Batches of objects as pool jobs, and their results as columns.
 #pragma once
 
+#include <mutex>
+
 #include "ingest-local.h"
 #include "js.h"
 #include "worker-pool.h"
@@ -41,7 +43,13 @@ class LocalJob : public IngestJob {
   LocalPlan plan;
 
  private:
+  /** Files of one share are hashed side by side: best when they end together; and the longest share is not to be the last one. */
+  void sortBySize();
+
   std::vector<std::string> paths_, xattrsPaths_;
+  std::once_flag sorted_;
+  /** The order that shares are taken in. */
+  std::vector<size_t> order_;
 };
 
 class AdoptJob : public IngestJob {

@@ -5,12 +5,10 @@
 
 namespace cfs {
 
-Verdict ContentSink::begin(IngestWorker& worker, const FileHeader& header, uint64_t size, Placement placement) {
+Verdict ContentSink::begin(Span contentHeader, uint64_t size, Placement placement) {
   size_ = size;
   placement_ = std::move(placement);
-  serializeContentHeader(header, worker.contentHeader);
-  sha256_.start();
-  sha256_.update({worker.contentHeader.data(), worker.contentHeader.size()});
+  sha256_.update(contentHeader);
   if (settings_.alsoSha256 && !settings_.idIsSha256(size)) alsoVerity_ = std::make_unique<VerityStream>(Algorithm::Sha256);
   if (!external()) return {};
   verity_ = std::make_unique<VerityStream>(settings_.algorithm());
@@ -19,8 +17,12 @@ Verdict ContentSink::begin(IngestWorker& worker, const FileHeader& header, uint6
 }
 
 Verdict ContentSink::write(IngestWorker& worker, Span bytes) {
-  if (bytes.size > size_ - written_) return {Status::SizeDiffers, Step::None, 0};
   sha256_.update(bytes);
+  return writeUnsummed(worker, bytes);
+}
+
+Verdict ContentSink::writeUnsummed(IngestWorker& worker, Span bytes) {
+  if (bytes.size > size_ - written_) return {Status::SizeDiffers, Step::None, 0};
   if (alsoVerity_ != nullptr) alsoVerity_->update(worker.sha256Blocks, bytes);
   if (external()) {
     verity_->update(worker.hasher(settings_.algorithm()), bytes);
@@ -87,7 +89,8 @@ bool ArchiveStream::readHeader(IngestWorker& worker, Span& bytes) {
     state_ = State::End;
     return true;
   }
-  const Verdict begun = sink_.begin(worker, header_, header_.size);
+  serializeContentHeader(header_, worker.contentHeader);
+  const Verdict begun = sink_.begin({worker.contentHeader.data(), worker.contentHeader.size()}, header_.size);
   if (begun.refused()) return refuse(begun);
   inflater_.start();
   return true;

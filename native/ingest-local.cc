@@ -80,39 +80,11 @@ void ingestSmallContent(SmallGroup& group, const FileHeader& header, std::unique
   const int from = placement.how == How::Reflinked ? placement.temporary.fd() : source->fd.get();
   const Verdict read = readExactly(from, group.reserve(size), size);
   if (read.refused()) return row.end(read);
-  const bool verified = group.verify(row, header, size);
-  // what was copied is what was hashed; but an adopted file has nothing to compare with, and a mismatch wants a reason
-  const Verdict same = verified && row.checksumKnown ? Verdict{} : source->unchanged();
-  if (same.refused()) return row.end(same);
-  if (!verified) return;
-  const bool keepsSource = placement.how == How::HardLinked;
-  group.add(row, size, std::move(placement), keepsSource ? std::move(source) : nullptr);
+  group.add(row, header, size, std::move(placement), std::move(source));
 }
 
-void ingestLargeContent(IngestWorker& worker, IngestSettings& settings, const FileHeader& header, const SourceFile& source,
-                        Placement placement, IngestRow& row) {
-  const bool hardLinked = placement.how == How::HardLinked;
-  const int from = placement.how == How::Reflinked ? placement.temporary.fd() : source.fd.get();
-  ContentSink sink(settings, row);
-  Verdict verdict = sink.begin(worker, header, header.size, std::move(placement));
-  while (!verdict.refused()) {
-    if (settings.closing()) return row.end(Status::Closed);
-    size_t got = 0;
-    if (const int error = readUpTo(from, worker.window(), kWindowBytes, got)) return row.end(Verdict::system(Step::ReadSource, error));
-    verdict = sink.write(worker, {worker.window(), got});
-    if (got < kWindowBytes) break;
-  }
-  if (verdict.status == Status::SizeDiffers || (!verdict.refused() && sink.written() != header.size)) return row.end(Status::LocalChanged);
-  if (verdict.refused()) return row.end(verdict);
-  sink.finish(worker, &source);
-  if (hardLinked && (row.verdict.isFailedLink() || row.verdict.status == Status::LocalChanged)) {  // once more, as a copy
-    if (::lseek(source.fd.get(), 0, SEEK_SET) != 0) return;
-    ingestLargeContent(worker, settings, header, source, Placement(), row);
-  }
-}
-
-void ingestContent(IngestWorker& worker, IngestSettings& settings, SmallGroup& group, LocalPlan& plan, std::unique_ptr<SourceFile> source,
-                   FileHeader& header, IngestRow& row) {
+void ingestContent(IngestSettings& settings, LocalGroups& groups, LocalPlan& plan, std::unique_ptr<SourceFile> source, FileHeader& header,
+                   IngestRow& row) {
   header.size = static_cast<uint64_t>(source->before.st_size);
   row.size = header.size;
   Verdict verdict = serializeArchiveHeader(header, row.ownedHeader);
@@ -122,8 +94,8 @@ void ingestContent(IngestWorker& worker, IngestSettings& settings, SmallGroup& g
   verdict = choosePlacement(settings, plan, *source, placement);
   if (verdict.refused()) return row.end(verdict);
   if (header.size <= kSmallContentMax)
-    return ingestSmallContent(group, header, std::move(source), std::move(placement), row);
-  ingestLargeContent(worker, settings, header, *source, std::move(placement), row);
+    return ingestSmallContent(groups.small, header, std::move(source), std::move(placement), row);
+  groups.large.add(row, header, header.size, std::move(placement), std::move(source));
 }
 
 void ingestLocalSymlink(IngestWorker& worker, LocalHeader& local, IngestRow& row) {
@@ -147,7 +119,7 @@ Verdict SourceFile::unchanged() const {
   return same ? Verdict{} : Verdict{Status::LocalChanged, Step::None, 0};
 }
 
-void ingestLocalObject(IngestWorker& worker, IngestSettings& settings, SmallGroup& group, LocalPlan& plan, const std::string& path,
+void ingestLocalObject(IngestWorker& worker, IngestSettings& settings, LocalGroups& groups, LocalPlan& plan, const std::string& path,
                        const std::string& xattrsPath, IngestRow& row) {
   auto source = std::make_unique<SourceFile>();
   LocalHeader local;
@@ -162,15 +134,15 @@ void ingestLocalObject(IngestWorker& worker, IngestSettings& settings, SmallGrou
   if (isLink) return row.end(Status::LocalForm);
   if (opened.refused()) return row.end(opened);
   plan.sourceBytes.fetch_add(static_cast<uint64_t>(source->before.st_size), std::memory_order_relaxed);
-  if (plan.mode == LocalMode::Archive) return ingestArchiveFile(worker, settings, group, *source, row);
+  if (plan.mode == LocalMode::Archive) return ingestArchiveFile(worker, settings, groups.small, *source, row);
 
   const Verdict read = readFileHeader(plan, *source, xattrsPath, local);
   if (read.refused()) return row.end(read);
   if (local.header.isSymlink()) return ingestLocalSymlink(worker, local, row);
-  ingestContent(worker, settings, group, plan, std::move(source), local.header, row);
+  ingestContent(settings, groups, plan, std::move(source), local.header, row);
 }
 
-void adoptFile(IngestWorker& worker, IngestSettings& settings, SmallGroup& group, LocalPlan& plan, const std::string& path,
+void adoptFile(IngestSettings& settings, LocalGroups& groups, LocalPlan& plan, const std::string& path,
                Span contentHeader, IngestRow& row) {
   size_t headerBytes = 0;
   FileHeader header;
@@ -182,7 +154,7 @@ void adoptFile(IngestWorker& worker, IngestSettings& settings, SmallGroup& group
   auto source = std::make_unique<SourceFile>();
   verdict = openSource(path, *source);
   if (verdict.refused()) return row.end(verdict);
-  ingestContent(worker, settings, group, plan, std::move(source), header, row);
+  ingestContent(settings, groups, plan, std::move(source), header, row);
 }
 
 }  // namespace cfs

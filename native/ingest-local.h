@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "ingest-object.h"
+#include "large-group.h"
 
 namespace cfs {
 
@@ -24,12 +24,24 @@ struct LocalPlan {
 /** `xx/yyyy….suffix` of a loose object, below the `objects` directory of its repository. */
 std::string looseObjectPath(const std::string& objects, const uint8_t* checksum, const char* suffix);
 
+/** Contents of one share of rows that wait for each other. */
+class LocalGroups {
+ public:
+  LocalGroups(IngestWorker& worker, IngestSettings& settings) : small(worker, settings), large(worker, settings) {}
+  SmallGroup small;
+  LargeGroup large;
+  void flush() {
+    small.flush();
+    large.flush();
+  }
+};
+
 /** @param xattrsPath BareSplitXattrs only */
-void ingestLocalObject(IngestWorker& worker, IngestSettings& settings, SmallGroup& group, LocalPlan& plan, const std::string& path,
+void ingestLocalObject(IngestWorker& worker, IngestSettings& settings, LocalGroups& groups, LocalPlan& plan, const std::string& path,
                        const std::string& xattrsPath, IngestRow& row);
 
 /** A regular file whose content header (prefix included) the caller made. Its checksum is found, not compared. */
-void adoptFile(IngestWorker& worker, IngestSettings& settings, SmallGroup& group, LocalPlan& plan, const std::string& path,
+void adoptFile(IngestSettings& settings, LocalGroups& groups, LocalPlan& plan, const std::string& path,
                Span contentHeader, IngestRow& row);
 
 }  // namespace cfs

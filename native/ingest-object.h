@@ -6,6 +6,7 @@
 #include "fs-verity.h"
 #include "inflate.h"
 #include "object-directory.h"
+#include "sha256-streams.h"
 #include "worker-pool.h"
 
 namespace cfs {
@@ -109,34 +110,39 @@ struct Placement {
   const SourceFile* source = nullptr;
 };
 
-/** Small contents, checked against their checksums, that get their fs-verity digests and names together. */
+/** Small contents that are hashed side by side: against their checksums, then for their names. */
 class SmallGroup {
  public:
   SmallGroup(IngestWorker& worker, IngestSettings& settings) : worker_(worker), settings_(settings) {}
   /** Room for `size` + 1 bytes (at most kSmallContentMax + 1), valid until the next reserve() or flush(). */
   uint8_t* reserve(size_t size);
   /**
-   * The content of `row`, written to where reserve() said. Compares the ostree checksum at once.
-   * @return false: refused
+   * The content of `row`, written to where reserve() said. flush() finishes the row.
+   * @param source of local content
    */
-  bool verify(IngestRow& row, const FileHeader& header, size_t size);
-  /** After verify(). Afterwards the row is finished, or will be by flush(). */
-  void add(IngestRow& row, size_t size, Placement placement = Placement(), std::unique_ptr<SourceFile> source = nullptr);
+  void add(IngestRow& row, const FileHeader& header, size_t size, Placement placement = Placement(),
+           std::unique_ptr<SourceFile> source = nullptr);
   void flush();
 
  private:
   struct Entry {
     IngestRow* row;
     Span content;
+    Sha256Stream checksum;
     Placement placement;
     std::unique_ptr<SourceFile> source;
   };
+  void compareChecksums();
+  /** @return false: refused, row says why */
+  static bool isRight(const Entry& entry);
+  void measure();
   void nameEntry(Entry& entry);
 
   IngestWorker& worker_;
   IngestSettings& settings_;
   size_t used_ = 0;
   std::vector<Entry> entries_;
+  std::vector<Sha256Piece> pieces_;
   std::vector<VerityItem> items_;
 };
 
@@ -145,8 +151,11 @@ class ContentSink {
  public:
   ContentSink(IngestSettings& settings, IngestRow& row) : settings_(settings), row_(row) {}
   /** @param placement with a temporary: the content is there already and only gets hashed */
-  Verdict begin(IngestWorker& worker, const FileHeader& header, uint64_t size, Placement placement = Placement());
+  Verdict begin(Span contentHeader, uint64_t size, Placement placement = Placement());
   Verdict write(IngestWorker& worker, Span bytes);
+  /** The same in two steps: checksum() is to be moved on by `bytes`, beside others. */
+  Verdict writeUnsummed(IngestWorker& worker, Span bytes);
+  Sha256Stream& checksum() { return sha256_; }
   /**
    * Compares the ostree checksum, then gives the content its name. Sets the row.
    * @param source has a last look taken at it, if given
@@ -161,7 +170,7 @@ class ContentSink {
   IngestSettings& settings_;
   IngestRow& row_;
   uint64_t size_ = 0, written_ = 0;
-  Sha sha256_{Algorithm::Sha256};
+  Sha256Stream sha256_;
   std::unique_ptr<VerityStream> verity_, alsoVerity_;
   Placement placement_;
 };

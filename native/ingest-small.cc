@@ -1,4 +1,6 @@
 // Small objects: whole in memory, fs-verity blocks of several objects side by side.
+#include <algorithm>
+
 #include "ingest-object.h"
 
 namespace cfs {
@@ -33,50 +35,69 @@ uint8_t* SmallGroup::reserve(size_t size) {
   return worker_.arena() + used_;
 }
 
-bool SmallGroup::verify(IngestRow& row, const FileHeader& header, size_t size) {
-  serializeContentHeader(header, worker_.contentHeader);
-  worker_.sha256.start();
-  worker_.sha256.update({worker_.contentHeader.data(), worker_.contentHeader.size()});
-  worker_.sha256.update({worker_.arena() + used_, size});
-  worker_.sha256.finish(row.found);
-  if (row.hasRightChecksum()) return true;
-  row.end(Status::ChecksumDiffers);
-  return false;
-}
-
-void SmallGroup::add(IngestRow& row, size_t size, Placement placement, std::unique_ptr<SourceFile> source) {
-  const uint8_t* content = worker_.arena() + used_;
+void SmallGroup::add(IngestRow& row, const FileHeader& header, size_t size, Placement placement, std::unique_ptr<SourceFile> source) {
   row.size = size;
-  if (size <= settings_.inlineMax()) {
-    row.inlineBytes = size;
-    std::memcpy(row.inlineContent, content, size);
-    if (!settings_.alsoSha256) return row.end(Status::Inline);
-  }
-  entries_.push_back({&row, {content, size}, std::move(placement), std::move(source)});
+  serializeContentHeader(header, worker_.contentHeader);
+  Sha256Stream checksum;
+  checksum.update({worker_.contentHeader.data(), worker_.contentHeader.size()});
+  entries_.push_back({&row, {worker_.arena() + used_, size}, checksum, std::move(placement), std::move(source)});
   used_ += size;
 }
 
 void SmallGroup::flush() {
-  if (entries_.empty()) return;
+  try {
+    compareChecksums();
+    measure();
+    for (Entry& entry : entries_) guardRow(*entry.row, [&] { nameEntry(entry); });
+  } catch (const std::exception&) {  // as in guardRow
+    for (Entry& entry : entries_) entry.row->end(Verdict::system(Step::Memory, ENOMEM));
+  }
+  entries_.clear();
+  used_ = 0;
+}
+
+/** Afterwards only what is right is left. */
+void SmallGroup::compareChecksums() {
+  pieces_.clear();
+  for (Entry& entry : entries_) pieces_.push_back({&entry.checksum, entry.content});
+  updateSideBySide(bestShaEngine(), pieces_.data(), pieces_.size());
+  for (Entry& entry : entries_) entry.checksum.finish(entry.row->found);
+  entries_.erase(std::remove_if(entries_.begin(), entries_.end(), [](const Entry& entry) { return !isRight(entry); }), entries_.end());
+}
+
+bool SmallGroup::isRight(const Entry& entry) {
+  IngestRow& row = *entry.row;
+  const bool accepted = row.hasRightChecksum();
+  // what was copied is what was hashed; but an adopted file has nothing to compare with, and a mismatch wants a reason
+  const bool mustBeSame = entry.source != nullptr && (!accepted || !row.checksumKnown);
+  const Verdict same = mustBeSame ? entry.source->unchanged() : Verdict{};
+  if (same.refused())
+    row.end(same);
+  else if (!accepted)
+    row.end(Status::ChecksumDiffers);
+  return accepted && !same.refused();
+}
+
+void SmallGroup::measure() {
   items_.clear();
   for (const Entry& entry : entries_)
     if (entry.content.size > settings_.inlineMax()) items_.push_back({entry.content, entry.row->id});
   if (!items_.empty()) worker_.verity(settings_.algorithm()).digests(items_.data(), items_.size());
-  if (settings_.alsoSha256) {
-    items_.clear();
-    for (const Entry& entry : entries_)
-      if (!settings_.idIsSha256(entry.content.size)) items_.push_back({entry.content, entry.row->sha256Id});
-    worker_.verity(Algorithm::Sha256).digests(items_.data(), items_.size());
-  }
-  for (Entry& entry : entries_) guardRow(*entry.row, [&] { nameEntry(entry); });
-  entries_.clear();
-  used_ = 0;
+  if (!settings_.alsoSha256) return;
+  items_.clear();
+  for (const Entry& entry : entries_)
+    if (!settings_.idIsSha256(entry.content.size)) items_.push_back({entry.content, entry.row->sha256Id});
+  if (!items_.empty()) worker_.verity(Algorithm::Sha256).digests(items_.data(), items_.size());
 }
 
 void SmallGroup::nameEntry(Entry& entry) {
   IngestRow& row = *entry.row;
   const Span& content = entry.content;
-  if (content.size <= settings_.inlineMax()) return row.end(Status::Inline);
+  if (content.size <= settings_.inlineMax()) {
+    row.inlineBytes = content.size;
+    std::memcpy(row.inlineContent, content.data, content.size);
+    return row.end(Status::Inline);
+  }
   if (settings_.closing()) return row.end(Status::Closed);
   ObjectDirectory& directory = settings_.directory;
   MessageHasher& hasher = worker_.hasher(settings_.algorithm());
@@ -117,7 +138,7 @@ void ingestArchiveObject(IngestWorker& worker, IngestSettings& settings, SmallGr
     case WholeResult::SizeDiffers: return row.end(Status::SizeDiffers);
     case WholeResult::TrailingBytes: return row.end(Status::TrailingBytes);
   }
-  if (group.verify(row, header, size)) group.add(row, size);
+  group.add(row, header, size);
 }
 
 }  // namespace cfs

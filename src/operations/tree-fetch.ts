@@ -19,9 +19,10 @@ import { verifyChecksum } from './verify-checksum.ts';
 /** For each ingest thread, bodies that are under way to it: more gains nothing, and costs memory. */
 const MAX_INGEST_BYTES = 2 << 20;
 const MAX_INGEST_OBJECTS = 64;
-/** Loose objects of a source on this machine go to the ingest so many at a time; a few such batches keep a thread busy. */
-const LOOSE_BATCH_OBJECTS = 64;
-const LOOSE_BATCHES = 4;
+/** Loose objects of a source on this machine go to the ingest so many at a time: many are of like size then, and hashed side by side. */
+const LOOSE_BATCH_OBJECTS = 1024;
+/** For each ingest thread, batches that are under way. */
+const LOOSE_BATCHES = 2;
 
 export interface FetchCounts {
   fetched: { metadata: number; files: number };
