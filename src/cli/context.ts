@@ -10,8 +10,9 @@ import { type Fields, jsonArray, jsonDocument, jsonLine, pickFields } from './js
 import { keepYoungGenerationSmall } from './memory.ts';
 import { openProgressDisplay } from './open-progress-display.ts';
 import { Output } from './output.ts';
-import type { ProgressDisplay, ProgressMode, Terminal } from './progress-display.ts';
+import type { ProgressDisplay, ProgressMode } from './progress-display.ts';
 import { type RepositoryChoice, repositoryPath } from './repository-path.ts';
+import { StderrTerminal } from './stderr-terminal.ts';
 import { type ColorMode, type Painter, painter, wantsColor } from './terminal.ts';
 
 /** Options that every command takes, before or after its name. */
@@ -28,7 +29,7 @@ export interface GlobalFlags extends RepositoryChoice {
 const DEFAULT_FLAGS: GlobalFlags = { progress: 'auto', color: 'auto', lockTimeout: 300 };
 
 export interface OpenRepositoryOptions {
-  /** false: the command calls `keepYoungGenerationSmall` itself, when everything is loaded. */
+  /** false: the command has little to do, or calls `keepYoungGenerationSmall` itself, when everything is loaded. */
   beginsWork?: boolean;
   lock?: LockMode;
   write?: boolean;
@@ -45,11 +46,10 @@ export interface Listing<T extends object> {
 
 export class CliContext {
   readonly interruption = new Interruption();
-  readonly output = new Output(process.stdout);
+  readonly output = new Output(() => process.stdout);
   exitCode: number = ExitCode.ok;
   flags: GlobalFlags = DEFAULT_FLAGS;
-  /** Paints for stdout. */
-  paint: Painter = painter(false);
+  #paint: Painter | undefined;
   #display: ProgressDisplay | undefined;
   #addonPrepared = false;
 
@@ -60,13 +60,18 @@ export class CliContext {
     if (outputKind !== 'listing' && flags.jsonLines)
       throw new UsageError('--json-lines goes with commands that list things, use --json');
     this.flags = flags;
-    this.paint = painter(wantsColor(flags.color, process.stdout, process.env));
-    this.#display = await openProgressDisplay(stderrTerminal(flags.color), {
+    this.#display = await openProgressDisplay(new StderrTerminal(flags.color), {
       mode: flags.progress === false ? 'none' : flags.progress,
       quiet: flags.quiet ?? false,
       json: this.json,
     });
     this.interruption.listen(() => this.#display?.clear());
+  }
+
+  /** Paints for stdout. */
+  get paint(): Painter {
+    this.#paint ??= painter(wantsColor(this.flags.color, process.stdout, process.env));
+    return this.#paint;
   }
 
   get json(): boolean {
@@ -153,10 +158,3 @@ export class CliContext {
     return this.#display;
   }
 }
-
-const stderrTerminal = (color: ColorMode): Terminal => ({
-  isTerminal: process.stderr.isTTY === true,
-  columns: () => process.stderr.columns || 80, // a terminal that does not know its size says 0
-  write: (text) => process.stderr.write(text),
-  paint: painter(wantsColor(color, process.stderr, process.env)),
-});

@@ -11,7 +11,7 @@ export interface Terminal {
   readonly isTerminal: boolean;
   columns(): number;
   write(text: string): void;
-  paint: Painter;
+  readonly paint: Painter;
 }
 
 export interface ProgressDisplay extends Progress {

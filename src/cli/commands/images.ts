@@ -21,7 +21,7 @@ export const imagesCommand = (cli: CliContext) =>
     ],
     output: 'listing',
   }).action(async () => {
-    await using repo = await cli.openRepository();
+    await using repo = await cli.openRepository({ beginsWork: false });
     const { listImages } = await import('../../operations/list-images.ts');
     await cli.list(listImages(repo), { fields: IMAGES_FIELDS, text: { table: formatImages } });
   });

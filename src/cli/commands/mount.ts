@@ -32,7 +32,7 @@ export const mountCommand = (cli: CliContext) =>
     .option('--upperdir <directory>', 'writable layer')
     .option('--workdir <directory>', "work directory of the writable layer, on that layer's file system")
     .action(async (tree: string, directory: string, flags: Flags) => {
-      await using repo = await cli.openRepository();
+      await using repo = await cli.openRepository({ beginsWork: false });
       const { mountTree } = await import('../../operations/mount.ts');
       await cli.report(
         await mountTree(repo, tree, directory, flags),

@@ -14,7 +14,7 @@ export const refsCommand = (cli: CliContext) =>
     examples: [{ command: 'cfs-ostree refs', explanation: 'All of them' }],
     output: 'listing',
   }).action(async () => {
-    await using repo = await cli.openRepository();
+    await using repo = await cli.openRepository({ beginsWork: false });
     const { listRefs } = await import('../../operations/resolve-name.ts');
     await cli.list(await listRefs(repo), { fields: REFS_FIELDS, text: { table: formatRefs } });
   });

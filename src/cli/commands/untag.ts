@@ -16,7 +16,7 @@ export const untagCommand = (cli: CliContext) =>
   })
     .argument('<name>', 'ref, or name of an image')
     .action(async (name: string) => {
-      await using repo = await cli.openRepository({ write: true });
+      await using repo = await cli.openRepository({ write: true, beginsWork: false });
       const { untagRef } = await import('../../operations/refs.ts');
       await cli.report(
         await untagRef(repo, name),
