@@ -19,7 +19,8 @@ import { TakenEntries } from './taken-entries.ts';
 /** Bytes of a commit map: 10 million objects with some room; its parts are single buffers. */
 export const MAX_COMMIT_STREAM_BYTES = 4 * 1024 ** 3;
 const FIRST_CAPACITY = 256;
-const FIRST_DATA_BYTES = 64 * 1024;
+/** Pages that nothing is written to cost nothing; growing means copying. */
+const FIRST_DATA_BYTES = 4 * 1024 * 1024;
 
 export class CommitMapBuilder {
   readonly #checksums = new NumberedDigests(CHECKSUM_BYTES);

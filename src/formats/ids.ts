@@ -26,7 +26,7 @@ export const isChecksum = (text: string): text is Checksum => CHECKSUM.test(text
 export const isObjectId = (text: string, algorithm: Algorithm): text is ObjectId => OBJECT_ID[algorithm].test(text);
 
 /** Whether an id that is one of either algorithm is one of this. */
-export const isOf = (algorithm: Algorithm, id: ObjectId): boolean => id.length === 2 * digestBytes(algorithm);
+export const isIdOf = (algorithm: Algorithm, id: ObjectId): boolean => id.length === 2 * digestBytes(algorithm);
 
 export function parseChecksum(text: string, where: Where = {}): Checksum {
   if (!isChecksum(text))

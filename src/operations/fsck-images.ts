@@ -5,9 +5,10 @@ import { type ByteString, byteStringToText } from '../formats/byte-string.ts';
 import { MAX_IMAGE_BYTES } from '../formats/erofs/limits.ts';
 import { objectOfPath } from '../formats/erofs/overlay.ts';
 import { ErofsImage } from '../formats/erofs/reader.ts';
-import { idToBytes, isOf, type ObjectId } from '../formats/ids.ts';
+import { idToBytes, isIdOf, type ObjectId } from '../formats/ids.ts';
 import { joined } from '../formats/owned-bytes.ts';
 import type { Directory, ExternalFile } from '../formats/tree.ts';
+import { NO_SIZE } from '../store/objects.ts';
 import type { Repository } from '../store/repository.ts';
 import type { Findings } from './fsck-findings.ts';
 import type { LinkedObjects } from './fsck-links.ts';
@@ -82,6 +83,10 @@ async function checkImage(
     const sizes = await repo.objects.sizesOf(joined(waiting.map(({ object }) => idToBytes(object))));
     waiting.forEach(({ directory, name, object, sizeBytes }, i) => {
       if (sizes[i] === sizeBytes) return;
+      if (sizes[i] === NO_SIZE) {
+        missing.add(object); // gone since it was looked for
+        return;
+      }
       const path = `${directory}/${byteStringToText(name)}`;
       report('image-size-mismatch', `${path} has ${sizeBytes} bytes, its object ${object} has ${sizes[i]}`);
     });
@@ -91,8 +96,8 @@ async function checkImage(
     const { digest, payload, sizeBytes } = file;
     const named = payload === undefined ? undefined : objectOfPath(payload, repo.algorithm);
     for (const object of [digest, named])
-      if (object !== undefined && isOf(repo.algorithm, object) && !objects.exists(object)) missing.add(object);
-    if (digest === undefined || !isOf(repo.algorithm, digest) || missing.has(digest)) continue;
+      if (object !== undefined && isIdOf(repo.algorithm, object) && !objects.exists(object)) missing.add(object);
+    if (digest === undefined || !isIdOf(repo.algorithm, digest) || missing.has(digest)) continue;
     if (waiting.push({ ...place, object: digest, sizeBytes }) >= FILES_AT_ONCE) await compareSizes();
   }
   await compareSizes();

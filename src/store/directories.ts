@@ -3,6 +3,7 @@
 import { lstatSync, mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { FormatError } from '../errors.ts';
+import { isAbsent } from './absence.ts';
 
 /**
  * @returns whether it had to be made
@@ -30,7 +31,7 @@ async function isDirectory(path: string): Promise<boolean> {
   try {
     return statSync(path).isDirectory();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    if (isAbsent(error)) return false;
     throw error;
   }
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { type Algorithm, idToBytes, isObjectId, type ObjectId } from '../formats/ids.ts';
 import { joined } from '../formats/owned-bytes.ts';
 import { native } from '../native.ts';
+import { ignoreAbsent } from './absence.ts';
 
 /** One directory entry below `objects/`. */
 export interface ObjectEntry {
@@ -57,10 +58,7 @@ export async function readOutsiders(objectsPath: string): Promise<ObjectEntry[]>
 
 /** `fanouts`: first bytes, sorted. */
 async function readTop(objectsPath: string): Promise<{ fanouts: number[]; outsiders: ObjectEntry[] }> {
-  const top = await fs.readdir(objectsPath, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
-    throw error;
-  });
+  const top = (await fs.readdir(objectsPath, { withFileTypes: true }).catch(ignoreAbsent)) ?? [];
   top.sort((a, b) => (a.name < b.name ? -1 : 1));
   const isFanout = (entry: Dirent): boolean => entry.isDirectory() && FANOUT_NAME.test(entry.name);
   return {
@@ -76,10 +74,7 @@ async function readFanouts(objectsPath: string, algorithm: Algorithm, firstBytes
   const { ids, others } = await native.objectNames(objectsPath, algorithm, Uint8Array.from(firstBytes));
   const entries: ObjectEntry[] = [];
   for (const path of others) {
-    const stats = await fs.lstat(join(objectsPath, path)).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return undefined; // gone meanwhile
-      throw error;
-    });
+    const stats = await fs.lstat(join(objectsPath, path)).catch(ignoreAbsent);
     if (stats !== undefined) entries.push(entryOf(path, algorithm, kindOf(stats)));
   }
   return { ids, others: entries };

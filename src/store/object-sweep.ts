@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { explainWriteError } from '../errors.ts';
 import { type Algorithm, digestBytes, isObjectId, type ObjectId } from '../formats/ids.ts';
 import { native } from '../native.ts';
+import { ignoreAbsent, isAbsent } from './absence.ts';
 import { DigestTable } from './digest-table.ts';
 
 export interface SweptObjects {
@@ -110,13 +111,8 @@ export class PortableObjectSweep implements ObjectSweep {
       if (remove) await unlink(join(this.#objectsPath, path));
       return size;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      if (isAbsent(error)) return undefined;
       throw explainWriteError(error, { file: `objects/${path}` });
     }
   }
-}
-
-function ignoreAbsent(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT') throw error;
-  return undefined;
 }

@@ -8,6 +8,7 @@ import { DigestMismatchError, explainWriteError, FormatError, MissingObjectError
 import { type Algorithm, digestBytes, type ObjectId, objectIdFromBytes, objectRelativePath } from '../formats/ids.ts';
 import type { OwnedBytes } from '../formats/owned-bytes.ts';
 import { native, nodeHashing } from '../native.ts';
+import { isAbsent } from './absence.ts';
 import { type ObjectEntry, type ObjectNames, readObjectNames, readOutsiders } from './object-names.ts';
 import { explainReadError, openRegularFile, readWhole } from './regular-file.ts';
 import { TemporaryObject } from './temporary-object.ts';
@@ -31,7 +32,8 @@ export type ObjectVerdict =
   /** The repository is secure and the file has no fs-verity. */
   | { state: 'no-verity' };
 
-const NO_SIZE = -1;
+/** Of what is no object: see `sizesOf`. */
+export const NO_SIZE = -1;
 
 export class ObjectStore {
   /** Absolute path of `objects/`. */
@@ -73,7 +75,7 @@ export class ObjectStore {
   }
 
   /**
-   * Sizes of very many objects; -1 as `sizeOf` says undefined.
+   * Sizes of very many objects; NO_SIZE where `sizeOf` says undefined.
    * @param ids raw digests, concatenated
    */
   async sizesOf(ids: Uint8Array): Promise<Float64Array> {
@@ -268,5 +270,3 @@ function throwUnlessIntact(verdict: ObjectVerdict, id: ObjectId, where: Where): 
       throw new FormatError('has no fs-verity, which this repository requires', where);
   }
 }
-
-const isAbsent = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT';

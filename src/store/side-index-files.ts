@@ -30,9 +30,3 @@ export async function writeIndexFile(
     throw error;
   }
 }
-
-/** For a file that may be gone already. */
-export function ignoreAbsent(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT') throw error;
-  return undefined;
-}

@@ -6,9 +6,10 @@
 import { readdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Checksum, isChecksum } from '../formats/ids.ts';
+import { ignoreAbsent } from './absence.ts';
 import { parseStreamName } from './ostree-refs.ts';
 import { openRegularFile, readWhole } from './regular-file.ts';
-import { ignoreAbsent, SIDE_INDEX_DIRECTORY, writeIndexFile } from './side-index-files.ts';
+import { SIDE_INDEX_DIRECTORY, writeIndexFile } from './side-index-files.ts';
 
 const NAME = 'gaps';
 const FILE = `${SIDE_INDEX_DIRECTORY}/${NAME}`;

@@ -18,10 +18,11 @@ import {
   UnknownSegmentVersionError,
 } from '../formats/side-index.ts';
 import { nodeHashing } from '../native.ts';
+import { ignoreAbsent } from './absence.ts';
 import { commitStreamName } from './ostree-refs.ts';
 import { openRegularFile, readWhole } from './regular-file.ts';
 import type { Repository } from './repository.ts';
-import { ignoreAbsent, SIDE_INDEX_DIRECTORY, TEMPORARY_PREFIX, writeIndexFile } from './side-index-files.ts';
+import { SIDE_INDEX_DIRECTORY, TEMPORARY_PREFIX, writeIndexFile } from './side-index-files.ts';
 import { storedCommits, writeGaps } from './side-index-gaps.ts';
 
 export type { SideIndexEntry } from '../formats/side-index.ts';

@@ -2,7 +2,7 @@
 
 import type { Where } from '../../errors.ts';
 import type { ByteString } from '../byte-string.ts';
-import { type Algorithm, isOf, type ObjectId } from '../ids.ts';
+import { type Algorithm, isIdOf, type ObjectId } from '../ids.ts';
 import type { Directory } from '../tree.ts';
 import { type Body, givenXattrs, isExternal, readBody } from './body-reader.ts';
 import { contentInMemory, type ImageContent } from './image-content.ts';
@@ -73,7 +73,7 @@ export class ErofsImage {
   /** The same as they are met, some of them more than once: for whoever need not hold a million ids. */
   *eachObject(algorithm: Algorithm): Generator<ObjectId> {
     for (const { payload, digest } of this.#bodies()) {
-      if (digest !== undefined && isOf(algorithm, digest)) yield digest;
+      if (digest !== undefined && isIdOf(algorithm, digest)) yield digest;
       const named = payload === undefined ? undefined : objectOfPath(payload, algorithm);
       if (named !== undefined && named !== digest) yield named;
     }
