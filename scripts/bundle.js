@@ -52,8 +52,10 @@ function notices(inputs) {
 
 const [directory] = process.argv.slice(2);
 
+const MODULE_URL = "const moduleUrl = require('node:url').pathToFileURL(__filename).href;";
+
 /** One file: what a command does not need is there, but neither compiled nor run. */
-const bundle = (entryPoint, outfile, constants = {}) =>
+const bundle = (entryPoint, outfile, { define, banner, footer }) =>
   build({
     absWorkingDir: root,
     entryPoints: [entryPoint],
@@ -64,9 +66,10 @@ const bundle = (entryPoint, outfile, constants = {}) =>
     platform: 'node',
     target: 'node22.19',
     external: ['fs-ext'], // undici is asked for at run time, by https alone
-    define: { 'import.meta.url': 'moduleUrl', 'import.meta.dirname': '__dirname', ...constants },
+    define: { 'import.meta.url': 'moduleUrl', 'import.meta.dirname': '__dirname', ...define },
     charset: 'ascii', // so that the start need not decode it
-    banner: { js: "const moduleUrl = require('node:url').pathToFileURL(__filename).href;" },
+    banner: { js: banner },
+    footer: { js: footer ?? '' },
     supported: { 'dynamic-import': false }, // `require` where the source has `import()`: that goes to files, at half the cost
     minifySyntax: true,
     minifyWhitespace: true, // names stay, for the reports of bugs
@@ -74,11 +77,18 @@ const bundle = (entryPoint, outfile, constants = {}) =>
     metafile: true,
   });
 
-const program = await bundle('src/cli/main.ts', 'program.cjs');
+// A script whose value is a function, for the start to load: not wrapped by Node, whose cache for compiled code is not used.
+const program = await bundle('src/cli/main.ts', 'program.cjs', {
+  banner: `(function (module, require, __filename) {${MODULE_URL}`,
+  footer: '})',
+});
 const digest = createHash('sha256')
   .update(readFileSync(join(directory, 'program.cjs')))
   .digest('hex')
   .slice(0, 16);
-const start = await bundle('src/cli/start.ts', 'start.cjs', { PROGRAM_DIGEST: JSON.stringify(digest) });
+const start = await bundle('src/cli/start.ts', 'start.cjs', {
+  banner: MODULE_URL,
+  define: { PROGRAM_DIGEST: JSON.stringify(digest) },
+});
 const inputs = [program, start].flatMap(({ metafile }) => Object.keys(metafile.inputs));
 writeFileSync(join(directory, 'THIRD-PARTY-NOTICES.txt'), notices(inputs).join('\n---\n\n'));

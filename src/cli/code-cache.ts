@@ -1,8 +1,8 @@
 /**
- * The program's code, compiled, as a file in the user's own cache: V8 takes it from there instead of compiling again.
+ * The program's code, compiled, in files in the user's own cache, one for each command: V8 takes it from there instead of compiling again.
  *
- * Node's compile cache keeps what is compiled when a file is loaded. This one is taken when a command is done and has the functions that ran,
- * too; whenever a command runs that it does not know yet, it is written again with that one's functions added.
+ * Node's compile cache keeps what is compiled when a file is loaded. Here the code is taken when a command is done, and the functions
+ * that ran are in it, too.
  */
 
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,44 +11,53 @@ import { dirname, isAbsolute, join } from 'node:path';
 import type { Script } from 'node:vm';
 import { keepAllCode, takeAllFlagsBack } from './memory.ts';
 
-/**
- * The directory is the user's own: in the shared temporary directory another user could put code for us to run.
- * @param digest of the code, for V8 compares lengths only
- * @returns undefined where nothing is to be kept
- */
-export function codeCacheFile(digest: string): string | undefined {
-  const { NODE_DISABLE_COMPILE_CACHE, XDG_CACHE_HOME } = process.env;
-  if (NODE_DISABLE_COMPILE_CACHE) return undefined;
-  const home = XDG_CACHE_HOME && isAbsolute(XDG_CACHE_HOME) ? XDG_CACHE_HOME : join(homedir(), '.cache');
-  return join(home, 'cfs-ostree', 'compiled', `${process.version}-${process.arch}-${digest}`);
-}
+/** Commands, and `--version`, `--help`. Most other arguments look different. */
+const NAME = /^[a-z-]+$/;
 
-/** V8's data; after the last line end the commands whose functions are in it, with spaces between. */
 export class CodeCache {
   /** For `vm.Script`. */
-  readonly data: Uint8Array | undefined;
-  readonly #file: string;
-  readonly #commands: readonly string[];
+  readonly data: Buffer | undefined;
+  /** Whose functions it has. */
+  readonly #command: string | undefined;
+  readonly #prefix: string | undefined;
 
-  constructor(file: string) {
-    this.#file = file;
-    const bytes = readIfThere(file);
-    const end = bytes?.lastIndexOf('\n') ?? 0;
-    this.data = bytes?.subarray(0, end);
-    this.#commands = bytes?.toString('latin1', end + 1).split(' ') ?? [];
+  /**
+   * @param digest of the code, for V8 compares lengths only
+   * @param args the first of them that there is a file for will be the command; any other one's file is as right, only less useful
+   */
+  constructor(digest: string, args: string[]) {
+    this.#prefix = filePrefix(digest);
+    if (this.#prefix === undefined) return;
+    for (const command of args.filter((arg) => NAME.test(arg))) {
+      this.data = readIfThere(this.#prefix + command);
+      this.#command = command;
+      if (this.data !== undefined) return;
+    }
   }
 
-  /** To be called before the command does its work. What it compiles is added when the process ends well. */
+  /** To be called before the command does its work. What it compiles is kept when the process ends well. */
   learn(command: string, script: Script): void {
-    const known = script.cachedDataRejected ? [] : this.#commands;
-    if (known.includes(command)) return;
+    const prefix = this.#prefix;
+    const isKnown = this.data !== undefined && !script.cachedDataRejected && this.#command === command;
+    if (prefix === undefined || isKnown) return;
     keepAllCode();
     process.on('exit', (status) => {
       if (status !== 0) return; // an error message is not what the next run will need
       takeAllFlagsBack(); // V8 takes code under those flags only that it was compiled with
-      writeIfPossible(this.#file, [script.createCachedData(), Buffer.from(`\n${[...known, command].join(' ')}`)]);
+      writeIfPossible(prefix + command, script.createCachedData());
     });
   }
+}
+
+/**
+ * The directory is the user's own: in the shared temporary directory another user could put code for us to run.
+ * @returns undefined where nothing is to be kept
+ */
+function filePrefix(digest: string): string | undefined {
+  const { NODE_DISABLE_COMPILE_CACHE, XDG_CACHE_HOME } = process.env;
+  if (NODE_DISABLE_COMPILE_CACHE) return undefined;
+  const home = XDG_CACHE_HOME && isAbsolute(XDG_CACHE_HOME) ? XDG_CACHE_HOME : join(homedir(), '.cache');
+  return join(home, 'cfs-ostree', 'compiled', `${process.version}-${process.arch}-${digest}-`);
 }
 
 function readIfThere(file: string): Buffer | undefined {
@@ -60,13 +69,13 @@ function readIfThere(file: string): Buffer | undefined {
 }
 
 /** Synced before it gets its name: V8 does not survive damaged data. Where it cannot be written, the next start compiles again. */
-function writeIfPossible(file: string, parts: Uint8Array[]): void {
+function writeIfPossible(file: string, data: Uint8Array): void {
   const temporary = `${file}.${process.pid}`;
   try {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
     const fd = openSync(temporary, 'wx', 0o600);
     try {
-      for (const part of parts) writeFileSync(fd, part);
+      writeFileSync(fd, data);
       fsyncSync(fd);
       renameSync(temporary, file);
     } catch {

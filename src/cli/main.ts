@@ -8,7 +8,7 @@ import { buildProgram } from './program.ts';
 /**
  * Ends the process.
  * @param args without program and script
- * @param onCommand told the name of the command before that runs
+ * @param onCommand told the name of the command before that runs, or the one option that stands for one
  */
 export async function main(args: string[], onCommand: (name: string) => void): Promise<never> {
   const cli = new CliContext();
@@ -28,6 +28,7 @@ interface RunOptions {
 
 async function run(cli: CliContext, args: string[], { json, onCommand }: RunOptions): Promise<number> {
   try {
+    if (args.length === 1 && args[0].startsWith('-')) onCommand(args[0]); // --version, --help
     const program = await buildProgram(cli, args);
     program.hook('preAction', (_program, action) => onCommand(action.name()));
     await program.parseAsync(args, { from: 'user' });
