@@ -58,9 +58,9 @@ export class ObjectStore {
 
   /** Undefined where there is no such object or its name is taken by something that is no file. */
   async sizeOf(id: ObjectId): Promise<number | undefined> {
-    await this.#checkDirectory(id);
+    this.#checkDirectory(id);
     try {
-      const stats = await fs.lstat(this.path(id));
+      const stats = lstatSync(this.path(id));
       return stats.isFile() ? stats.size : undefined;
     } catch (error) {
       if (isAbsent(error)) return undefined;
@@ -141,7 +141,7 @@ export class ObjectStore {
    */
   async openUnverified(id: ObjectId): Promise<{ handle: FileHandle; sizeBytes: number }> {
     const where: Where = { file: `objects/${objectRelativePath(id)}` };
-    await this.#checkDirectory(id);
+    this.#checkDirectory(id);
     const opened = await openRegularFile(this.path(id), where);
     if (opened === undefined) throw new MissingObjectError('is missing', where);
     return { handle: opened.handle, sizeBytes: opened.stats.size };
@@ -239,12 +239,12 @@ export class ObjectStore {
   }
 
   /** `objects/` and `objects/xx` must be directories here, not links to directories elsewhere. */
-  async #checkDirectory(id: ObjectId): Promise<void> {
+  #checkDirectory(id: ObjectId): void {
     const fanout = id.slice(0, 2);
     if (this.#checkedDirectories.has(fanout)) return;
     for (const path of ['objects', `objects/${fanout}`]) {
       try {
-        const stats = await fs.lstat(join(this.#options.repositoryPath, path));
+        const stats = lstatSync(join(this.#options.repositoryPath, path));
         if (!stats.isDirectory()) throw new FormatError('is not a directory', { file: path });
       } catch (error) {
         if (isAbsent(error)) return;

@@ -80,7 +80,7 @@ describe('little is loaded', () => {
     expect(files).toEqual([...BUNDLE, ADDON]);
     // this commit has detached metadata: they are compared with those that are stored, compressed
     expect(builtins.filter((name) => COSTLY.includes(name))).toEqual(['zlib']);
-    expect(builtins.length).toBeLessThan(60);
+    expect(builtins.length).toBeLessThan(50);
   });
 });
 
