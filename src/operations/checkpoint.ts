@@ -13,7 +13,7 @@ export interface CheckpointInterval {
   intervalMs: number;
   /** New bytes after which one is due earlier. */
   bytes: number;
-  /** New objects after which one is due earlier; for tests of interrupted pulls. */
+  /** New objects after which one is due at once; for tests of interrupted pulls. */
   objects?: number;
 }
 
@@ -21,6 +21,8 @@ export const DEFAULT_CHECKPOINT_INTERVAL: CheckpointInterval = { intervalMs: 10_
 
 /** Objects that arrive between two looks at the clock. */
 const OBJECTS_PER_LOOK = 16;
+/** What one takes grows with what has arrived, so that at fixed intervals all of them would take ever more of the pull's time. */
+const LARGEST_SHARE_OF_TIME = 1 / 20;
 
 export class Checkpoints {
   readonly #repo: Repository;
@@ -31,6 +33,8 @@ export class Checkpoints {
   #bytes = 0;
   #objects = 0;
   #lastMs = monotonicMs();
+  /** After the last one, so that it stays below its share. */
+  #pauseMs = 0;
   #running: Promise<void> | undefined;
   /** The builder's place is taken by what it has built. */
   #complete: BuiltCommitMap | undefined;
@@ -90,14 +94,18 @@ export class Checkpoints {
 
   #isDue(): boolean {
     const { intervalMs, bytes, objects } = this.#interval;
-    if (this.#bytes >= bytes || (objects !== undefined && this.#objects >= objects)) return true;
+    if (objects !== undefined && this.#objects >= objects) return true;
+    const isMuch = this.#bytes >= bytes;
     // a look at the clock takes longer than adding what a base has
-    return this.#objects % OBJECTS_PER_LOOK === 0 && monotonicMs() - this.#lastMs >= intervalMs;
+    if (!isMuch && this.#objects % OBJECTS_PER_LOOK !== 0) return false;
+    const passedMs = monotonicMs() - this.#lastMs;
+    return passedMs >= this.#pauseMs && (isMuch || passedMs >= intervalMs);
   }
 
   async #write(): Promise<void> {
     this.#bytes = 0;
     this.#objects = 0;
+    const startMs = monotonicMs();
     const id =
       this.#complete === undefined
         ? await storeAndReleasePartial(this.#repo, this.#builder.build(idToBytes(this.#commit)))
@@ -105,6 +113,7 @@ export class Checkpoints {
     const name = partialStreamName(this.#commit);
     await publish(this.#repo, { streams: [{ name, id }], streamRefs: [{ ref: partialRefPath(this.#commit), name }] });
     this.#lastMs = monotonicMs();
+    this.#pauseMs = (this.#lastMs - startMs) / LARGEST_SHARE_OF_TIME;
     this.#running = undefined;
   }
 }
