@@ -5,7 +5,17 @@
  * that ran are in it, too.
  */
 
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  fstatSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
 import type { Script } from 'node:vm';
@@ -13,6 +23,10 @@ import { keepAllCode, takeAllFlagsBack } from './memory.ts';
 
 /** Commands, and `--version`, `--help`. Most other arguments look different. */
 const NAME = /^[a-z-]+$/;
+
+/** V8 does not survive damaged data and has no check of its own. Two copies are compared sooner than anything is summed. */
+const COPIES = 2;
+const WRITABLE_BY_OTHERS = 0o022;
 
 export class CodeCache {
   /** For `vm.Script`. */
@@ -60,22 +74,32 @@ function filePrefix(digest: string): string | undefined {
   return join(home, 'cfs-ostree', 'compiled', `${process.version}-${process.arch}-${digest}-`);
 }
 
+/** V8 runs what it is given: it must be our own user's (`sudo` may leave another one's home), and undamaged. */
 function readIfThere(file: string): Buffer | undefined {
   try {
-    return readFileSync(file);
+    const fd = openSync(file, 'r');
+    try {
+      const { uid, mode } = fstatSync(fd);
+      if (uid !== process.geteuid?.() || (mode & WRITABLE_BY_OTHERS) !== 0) return undefined;
+      const copies = readFileSync(fd);
+      const data = copies.subarray(0, copies.length / COPIES);
+      return data.equals(copies.subarray(data.length)) ? data : undefined;
+    } finally {
+      closeSync(fd);
+    }
   } catch {
     return undefined; // then everything is compiled
   }
 }
 
-/** Synced before it gets its name: V8 does not survive damaged data. Where it cannot be written, the next start compiles again. */
+/** Where it cannot be written, the next start compiles again. */
 function writeIfPossible(file: string, data: Uint8Array): void {
   const temporary = `${file}.${process.pid}`;
   try {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
     const fd = openSync(temporary, 'wx', 0o600);
     try {
-      writeFileSync(fd, data);
+      for (let i = 0; i < COPIES; i++) writeFileSync(fd, data);
       fsyncSync(fd);
       renameSync(temporary, file);
     } catch {

@@ -1,6 +1,6 @@
 /** What starting costs, counted and not timed: files and modules of Node that are loaded, requests that are made. */
 
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runCommand } from '../support/run-command.ts';
@@ -95,6 +95,8 @@ test('a pull with nothing to do asks for four small files', async () => {
   );
 });
 
+const twice = (bytes: Buffer): Buffer => Buffer.concat([bytes, bytes]);
+
 describe('compiled code', () => {
   const run = async (cache: string, args = ['refs', ...store], expectedStatus = 0): Promise<void> => {
     const env = cliEnvironment({ XDG_CACHE_HOME: cache, NODE_DISABLE_COMPILE_CACHE: undefined });
@@ -139,8 +141,9 @@ describe('compiled code', () => {
   test.each([
     ['empty', () => Buffer.alloc(0)],
     ['cut short', (bytes: Buffer) => bytes.subarray(0, bytes.length / 2)],
-    ['of another version of V8', (bytes: Buffer) => Buffer.from(bytes).fill(0x5a, 4, 8)],
-    ['something else', () => Buffer.from('something else')],
+    ['of another version of V8', (bytes: Buffer) => twice(bytes.subarray(0, bytes.length / 2).fill(0x5a, 4, 8))],
+    ['damaged', (bytes: Buffer) => Buffer.from(bytes).fill(0x5a, bytes.length / 4, bytes.length / 4 + 2000)],
+    ['something else', () => twice(Buffer.from('something else'))],
   ])('is made again where the file is %s', async (_what, damage) => {
     const cache = directory.join('damaged');
     await run(cache);
@@ -149,6 +152,19 @@ describe('compiled code', () => {
     await writeFile(file, damage(good));
     await run(cache);
     expect((await stat(file)).size).toBeGreaterThan(0.9 * good.length);
+  });
+
+  test.each([
+    ['that others may write to', (file: string) => chmod(file, 0o666)],
+    ['of another user', (file: string) => chown(file, 12345, 12345)],
+  ])('is not taken from a file %s', async (_what, change) => {
+    const cache = directory.join('foreign');
+    await run(cache);
+    const file = await theFile(cache);
+    await change(file);
+    await run(cache);
+    const { uid, mode } = await stat(file); // it has been replaced
+    expect([uid, mode & 0o777]).toEqual([process.getuid?.(), 0o600]);
   });
 
   test('is not kept where Node is told to keep none', async () => {
