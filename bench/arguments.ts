@@ -3,9 +3,9 @@
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { GROWTH_FILES } from './growth.ts';
+import { GROWTH_FILES, GROWTH_PROGRAMS } from './growth.ts';
 import { OPERATIONS } from './operations.ts';
-import { inTree } from './programs.ts';
+import { inTree, type ProgramName } from './programs.ts';
 
 const DEFAULT_ROUNDS = 5;
 /** How figures grow: by name only, for each takes long. */
@@ -21,6 +21,7 @@ doc/performance. Without names: all operations.
   --tree DIRECTORY    what to commit; only with a new --data (default: this machine's programs, libraries, headers and documents)
   --rounds N          trials of each program (default: ${DEFAULT_ROUNDS})
   --sizes N,N,…       files of the commits of growth (default: ${GROWTH_FILES})
+  --programs NAME,…   programs whose growth is measured, others keep their figures (default: ${GROWTH_PROGRAMS})
   --output DIRECTORY  where the reports are (default: doc/performance)
 
 Operations: ${Object.keys(OPERATIONS).join(', ')}
@@ -38,6 +39,7 @@ export interface BenchArguments {
   tree?: string;
   rounds: number;
   sizes: number[];
+  programs: ProgramName[];
   output: string;
 }
 
@@ -52,6 +54,7 @@ export function parseArguments(args: readonly string[]): BenchArguments | undefi
       tree: { type: 'string' },
       rounds: { type: 'string', default: `${DEFAULT_ROUNDS}` },
       sizes: { type: 'string', default: GROWTH_FILES.join() },
+      programs: { type: 'string', default: GROWTH_PROGRAMS.join() },
       output: { type: 'string', default: inTree('doc/performance') },
       help: { type: 'boolean' },
     },
@@ -67,8 +70,15 @@ export function parseArguments(args: readonly string[]): BenchArguments | undefi
     tree: values.tree === undefined ? undefined : resolve(values.tree),
     rounds: parseCount('--rounds', values.rounds),
     sizes: values.sizes.split(',').map((size) => parseCount('--sizes', size)),
+    programs: values.programs.split(',').map(parseProgram),
     output: resolve(values.output),
   };
+}
+
+function parseProgram(name: string): ProgramName {
+  const program = GROWTH_PROGRAMS.find((known) => known === name);
+  if (program === undefined) throw new Error(`no program ${name}; there are ${GROWTH_PROGRAMS.join(', ')}`);
+  return program;
 }
 
 function parseCount(option: string, text: string): number {

@@ -12,7 +12,7 @@ import { medianOfTrials } from './verdicts.ts';
 
 /** Files of the commits. Targets are about the last two. */
 export const GROWTH_FILES = [10_000, 100_000, 1_000_000];
-const PROGRAMS: readonly ProgramName[] = ['cfs-ostree', 'cfsctl', 'ostree'];
+export const GROWTH_PROGRAMS: readonly ProgramName[] = ['cfs-ostree', 'cfsctl', 'ostree'];
 /** Longer than this is as good as never. */
 const TIMEOUT_MS = 600_000;
 const LARGE_FILE_SEGMENTS = 320; // 20 GiB
@@ -40,12 +40,19 @@ interface Study {
   say: (text: string) => void;
 }
 
-/** Each program pulls from a local archive repository and then works on what it has. @param sizes numbers of files */
-export async function measureGrowth(study: Study, sizes: readonly number[]): Promise<GrowthFigure[]> {
+/** What is measured of how things grow. */
+export interface GrowthPlan {
+  /** Numbers of files. */
+  sizes: readonly number[];
+  programs: readonly ProgramName[];
+}
+
+/** Each program pulls from a local archive repository and then works on what it has. */
+export async function measureGrowth(study: Study, { sizes, ...plan }: GrowthPlan): Promise<GrowthFigure[]> {
   const { stores, rounds, say } = study;
   const figures: GrowthFigure[] = [];
   const tooSlow = new Set<ProgramName>();
-  const programs = PROGRAMS.filter((program) => program === 'cfs-ostree' || findPeer(program) !== undefined);
+  const programs = plan.programs.filter((program) => program === 'cfs-ostree' || findPeer(program) !== undefined);
   for (const files of sizes) {
     say(`writing a repository of ${files} files`);
     const source = stores.path();

@@ -9,7 +9,7 @@ import { type BenchArguments, parseArguments, STUDIES, USAGE } from './arguments
 import { compare } from './compare.ts';
 import { describeEnvironment, type Environment, formatEnvironment } from './environment.ts';
 import { archiveOf, ensureFixture } from './fixture.ts';
-import { measureGrowth, measureLargeFile } from './growth.ts';
+import { type GrowthFigure, measureGrowth, measureLargeFile } from './growth.ts';
 import { formatOperation } from './markdown.ts';
 import type { Bench } from './operation.ts';
 import { OPERATIONS } from './operations.ts';
@@ -84,8 +84,10 @@ async function study(
   const rounds = Math.min(args.rounds, MAX_GROWTH_ROUNDS);
   const growth = { ...report.growth, environment };
   if (name === 'growth') {
-    const fresh = await measureGrowth({ stores, rounds, say }, args.sizes);
-    const kept = (growth.figures ?? []).filter(({ files }) => !args.sizes.includes(files));
+    const { sizes, programs } = args;
+    const fresh = await measureGrowth({ stores, rounds, say }, { sizes, programs });
+    const isFresh = ({ files, program }: GrowthFigure): boolean => sizes.includes(files) && programs.includes(program);
+    const kept = (growth.figures ?? []).filter((figure) => !isFresh(figure));
     report.growth = { ...growth, rounds, figures: [...kept, ...fresh].sort((a, b) => a.files - b.files) };
   }
   if (name === 'large-file') {

@@ -3,6 +3,7 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import type { GrowthFigure } from '../../bench/growth.ts';
 import type { Report } from '../../bench/report-data.ts';
 import { ensureBuilt, ROOT } from '../cli/run-cli.ts';
 import { describeWithPeers } from '../support/peers.ts';
@@ -51,5 +52,27 @@ describeWithPeers('a comparison', ['root', 'ostree', 'nginx', 'python3', 'cfsctl
     expect(added.operations['pull-local-archive'].contestants.at(-1)?.label).toBe('limit program');
     expect(added.operations['pull-http']).toEqual(operations['pull-http']);
     expect(await readdir(directory.join('work'))).toEqual([]);
+  }, 300_000);
+
+  test('growth of some programs is measured again, and that of the others stays', async () => {
+    await ensureBuilt();
+    await using directory = await makeTemporaryDirectory('memory');
+    await mkdir(directory.join('tree'));
+    await writeFile(directory.join('tree/file'), 'content');
+    const options = ['--rounds', '1', '--tree', directory.join('tree'), '--data', directory.join('data')];
+    const places = ['--work', directory.join('work'), '--output', directory.join('output')];
+    const measure = async (...more: string[]): Promise<GrowthFigure[]> => {
+      await runChecked(...bench('growth', '--sizes', '30', ...options, ...places, ...more));
+      const report = JSON.parse(await readFile(directory.join('output/tmpfs.json'), 'utf8')) as Report;
+      return report.growth?.figures ?? [];
+    };
+    const byOthers = (figures: GrowthFigure[]): GrowthFigure[] =>
+      figures.filter(({ program }) => program !== 'cfs-ostree');
+    const first = await measure();
+    expect(new Set(first.map(({ program }) => program))).toEqual(new Set(['cfs-ostree', 'cfsctl', 'ostree']));
+    const second = await measure('--programs', 'cfs-ostree');
+    expect(byOthers(second)).toEqual(byOthers(first));
+    expect(second).toHaveLength(first.length);
+    expect(second).not.toEqual(first);
   }, 300_000);
 });
