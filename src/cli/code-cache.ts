@@ -19,6 +19,7 @@ import {
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
 import type { Script } from 'node:vm';
+import { type OwnedBytes, release } from '../formats/owned-bytes.ts';
 import { keepAllCode, takeAllFlagsBack } from './memory.ts';
 
 /** Commands, and `--version`, `--help`. Most other arguments look different. */
@@ -30,7 +31,7 @@ const WRITABLE_BY_OTHERS = 0o022;
 
 export class CodeCache {
   /** For `vm.Script`. */
-  readonly data: Buffer | undefined;
+  readonly data: OwnedBytes | undefined;
   /** Whose functions it has. */
   readonly #command: string | undefined;
   readonly #prefix: string | undefined;
@@ -47,6 +48,11 @@ export class CodeCache {
       this.#command = command;
       if (this.data !== undefined) return;
     }
+  }
+
+  /** When the script is made: what it was made from is of no use any more. */
+  release(): void {
+    if (this.data !== undefined) release(this.data);
   }
 
   /** To be called before the command does its work. What it compiles is kept when the process ends well. */
@@ -75,7 +81,7 @@ function filePrefix(digest: string): string | undefined {
 }
 
 /** V8 runs what it is given: it must be our own user's (`sudo` may leave another one's home), and undamaged. */
-function readIfThere(file: string): Buffer | undefined {
+function readIfThere(file: string): OwnedBytes | undefined {
   try {
     const fd = openSync(file, 'r');
     try {

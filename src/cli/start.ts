@@ -14,6 +14,7 @@ const args = process.argv.slice(2);
 const cache = new CodeCache(PROGRAM_DIGEST, args);
 // `latin1`: the bundler escapes everything else, and nothing has to be decoded.
 const script = new Script(readFileSync(program, 'latin1'), { filename: program, cachedData: cache.data });
+cache.release();
 const module = { exports: {} as typeof import('./main.ts') };
 script.runInThisContext()(module, createRequire(program), program);
 void module.exports.main(args, (command) => cache.learn(command, script));

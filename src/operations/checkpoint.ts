@@ -17,7 +17,7 @@ export interface CheckpointInterval {
   objects?: number;
 }
 
-export const DEFAULT_CHECKPOINT_INTERVAL: CheckpointInterval = { intervalMs: 10_000, bytes: 512 << 20 };
+export const DEFAULT_CHECKPOINT_INTERVAL: CheckpointInterval = { intervalMs: 10_000, bytes: 1 << 30 };
 
 /** Objects that arrive between two looks at the clock. */
 const OBJECTS_PER_LOOK = 16;
