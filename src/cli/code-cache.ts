@@ -11,7 +11,7 @@ import {
   fsyncSync,
   mkdirSync,
   openSync,
-  readFileSync,
+  readSync,
   renameSync,
   rmSync,
   writeFileSync,
@@ -85,11 +85,15 @@ function readIfThere(file: string): OwnedBytes | undefined {
   try {
     const fd = openSync(file, 'r');
     try {
-      const { uid, mode } = fstatSync(fd);
+      const { uid, mode, size } = fstatSync(fd);
       if (uid !== process.geteuid?.() || (mode & WRITABLE_BY_OTHERS) !== 0) return undefined;
-      const copies = readFileSync(fd);
-      const data = copies.subarray(0, copies.length / COPIES);
-      return data.equals(copies.subarray(data.length)) ? data : undefined;
+      const data = new Uint8Array(size / COPIES); // no `Buffer`: small ones share their memory with others
+      const copy = new Uint8Array(data.length);
+      readSync(fd, data);
+      readSync(fd, copy);
+      const isSame = Buffer.compare(data, copy) === 0;
+      release(copy);
+      return isSame ? data : undefined;
     } finally {
       closeSync(fd);
     }
