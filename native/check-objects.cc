@@ -1,12 +1,10 @@
 // Proving very many objects in one call: what is not right, or not certain, is left to a closer look.
-#include <algorithm>
-#include <numeric>
-
 #include "addon.h"
 #include "columns.h"
 #include "fanouts.h"
 #include "file-hasher.h"
 #include "js.h"
+#include "largest-first.h"
 
 namespace cfs {
 
@@ -31,11 +29,7 @@ class CheckObjectsJob : public Job {
     const size_t count = ids.size / digestBytes(plan.algorithm);
     states_.assign(count, kNotProved);
     sizes_.assign(count, 0);
-    order_.resize(count);
-    std::iota(order_.begin(), order_.end(), 0);
-    // files of one share are hashed side by side: best when they end together; and the longest share is not the last one
-    if (hasProofs())
-      std::stable_sort(order_.begin(), order_.end(), [this](size_t a, size_t b) { return proofs_.sizes[a] > proofs_.sizes[b]; });
+    order_ = largestFirst(hasProofs() ? proofs_.sizes : sizes_);
   }
 
   void run(Worker& worker, size_t begin, size_t end) override {

@@ -38,15 +38,11 @@ std::string pathInFanout(uint8_t firstByte, const std::string& name) {
   return name.empty() ? path : path + "/" + name;
 }
 
-FanoutEntries::~FanoutEntries() {
-  if (directory_ != nullptr) ::closedir(directory_);
-}
-
 int FanoutEntries::open(int root, uint8_t firstByte) {
   Fd fd(::openat(root, pathInFanout(firstByte, "").c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   // whatever else has that name is seen by whoever lists `objects/` itself
   if (!fd.open()) return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : errno;
-  directory_ = ::fdopendir(fd.get());
+  directory_.reset(::fdopendir(fd.get()));
   if (directory_ == nullptr) return errno;
   fd.release();
   return 0;
@@ -56,7 +52,7 @@ const dirent* FanoutEntries::next() {
   const auto isDots = [](const char* name) { return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0')); };
   while (directory_ != nullptr && error_ == 0) {
     errno = 0;
-    const dirent* entry = ::readdir(directory_);
+    const dirent* entry = ::readdir(directory_.get());
     if (entry == nullptr) {
       error_ = errno;
       break;

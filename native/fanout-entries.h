@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 
+#include <memory>
 #include <string>
 
 #include "fanouts.h"
@@ -22,20 +23,18 @@ std::string pathInFanout(uint8_t firstByte, const std::string& name);
 /** One directory's entries, without `.` and `..`. */
 class FanoutEntries {
  public:
-  FanoutEntries() = default;
-  ~FanoutEntries();
-  FanoutEntries(const FanoutEntries&) = delete;
-  FanoutEntries& operator=(const FanoutEntries&) = delete;
-
   /** Where there is none, or something else has its name, there are no entries. @param root descriptor of `objects/` @return 0 or errno */
   int open(int root, uint8_t firstByte);
   /** Valid until the next call. nullptr: the end, or error(). */
   const dirent* next();
   int error() const { return error_; }
-  int fd() const { return ::dirfd(directory_); }
+  int fd() const { return ::dirfd(directory_.get()); }
 
  private:
-  DIR* directory_ = nullptr;
+  struct Close {
+    void operator()(DIR* directory) const { ::closedir(directory); }
+  };
+  std::unique_ptr<DIR, Close> directory_;
   int error_ = 0;
 };
 

@@ -1,11 +1,8 @@
 // Hashing files of one share of rows: fs-verity digests, and ostree checksums from the same read.
 #pragma once
 
-#include <algorithm>
-
 #include "addon.h"
-#include "ingest-object.h"
-#include "sha256-streams.h"
+#include "file-windows.h"
 
 namespace cfs {
 
@@ -70,11 +67,6 @@ class ShareHasher {
     Span window = {};
   };
 
-  /** What large files are read in: sixteen of them stay in the second-level cache, and fill a set of SHA-512 lanes each. */
-  static constexpr size_t kLargeWindowBytes = 32 * 1024;
-  static constexpr size_t kLargeAtOnce = kSha256Lanes;
-  static_assert(kLargeWindowBytes * kLargeAtOnce <= kArenaBytes);
-
   /** Reads at `offset`, so that a descriptor's position does not matter. @return 0 or errno */
   static int readAt(int fd, uint8_t* bytes, size_t size, uint64_t offset, size_t& got) {
     got = 0;
@@ -111,12 +103,13 @@ class ShareHasher {
   void flushSmall() {
     std::vector<std::vector<Sha256Stream>> checksums;
     std::vector<VerityItem> items;
+    Sha256Pieces pieces;
     for (const SmallFile& small : small_) {
       items.push_back({small.content, small.file->digest});
       checksums.push_back(startChecksums(*small.file));
-      for (Sha256Stream& checksum : checksums.back()) pieces_.push_back({&checksum, small.content});
+      for (Sha256Stream& checksum : checksums.back()) pieces.push_back({&checksum, small.content});
     }
-    updatePieces();
+    updateSideBySide(bestShaEngine(), pieces.data(), pieces.size());
     for (size_t i = 0; i < small_.size(); i++) finishChecksums(checksums[i], *small_[i].file);
     if (!items.empty()) worker_.verity(plan_.algorithm).digests(items.data(), items.size());
     small_.clear();
@@ -124,60 +117,44 @@ class ShareHasher {
   }
 
   void hashLarge() {
-    std::vector<LargeFile*> atWork;
-    size_t next = 0;
-    for (;;) {
-      for (; atWork.size() < kLargeAtOnce && next < large_.size(); next++) {
-        LargeFile& large = large_[next];
-        large.file->size = 0;
-        large.checksums = startChecksums(*large.file);
-        large.verity = std::make_unique<VerityStream>(plan_.algorithm);
-        atWork.push_back(&large);
-      }
-      if (atWork.empty()) break;
-      for (size_t i = 0; i < atWork.size(); i++) readWindow(*atWork[i], worker_.arena() + i * kLargeWindowBytes);
-      updatePieces();
-      for (LargeFile*& large : atWork)
-        if (!isGoingOn(*large)) large = nullptr;
-      atWork.erase(std::remove(atWork.begin(), atWork.end(), nullptr), atWork.end());
-    }
+    goThroughWindows(
+        worker_, large_, [&](LargeFile& large, uint8_t* window, Sha256Pieces& pieces) { return readWindow(large, window, pieces); },
+        [&](LargeFile& large) { return isGoingOn(large); });
     large_.clear();
   }
 
-  void readWindow(LargeFile& large, uint8_t* window) {
+  bool readWindow(LargeFile& large, uint8_t* window, Sha256Pieces& pieces) {
     HashedFile& file = *large.file;
+    if (large.verity == nullptr) {
+      file.size = 0;
+      large.checksums = startChecksums(file);
+      large.verity = std::make_unique<VerityStream>(plan_.algorithm);
+    }
     size_t got = 0;
-    file.error = plan_.pool->closing() ? ECANCELED : readAt(large.fd.get(), window, kLargeWindowBytes, file.size, got);
+    file.error = plan_.pool->closing() ? ECANCELED : readAt(large.fd.get(), window, kReadBytes, file.size, got);
     file.size += got;
     if (file.error == 0 && file.size > plan_.maxBytes) file.error = EFBIG;
+    if (file.error != 0) return release(large);
     large.window = {window, got};
-    if (file.error == 0)
-      for (Sha256Stream& checksum : large.checksums) pieces_.push_back({&checksum, large.window});
+    for (Sha256Stream& checksum : large.checksums) pieces.push_back({&checksum, large.window});
+    return true;
   }
 
-  /** After the checksums have the window. @return false: finished, or failed */
+  /** After the checksums have the window. */
   bool isGoingOn(LargeFile& large) {
-    HashedFile& file = *large.file;
-    bool goesOn = false;
-    if (file.error == 0) {
-      MessageHasher& hasher = worker_.hasher(plan_.algorithm);
-      large.verity->update(hasher, large.window);
-      goesOn = large.window.size == kLargeWindowBytes;
-      if (!goesOn) {
-        finishChecksums(large.checksums, file);
-        large.verity->finish(hasher, file.digest);
-      }
-    }
-    if (!goesOn) {
-      large.verity.reset();
-      large.fd.reset();
-    }
-    return goesOn;
+    MessageHasher& hasher = worker_.hasher(plan_.algorithm);
+    large.verity->update(hasher, large.window);
+    if (large.window.size == kReadBytes) return true;
+    finishChecksums(large.checksums, *large.file);
+    large.verity->finish(hasher, large.file->digest);
+    return release(large);
   }
 
-  void updatePieces() {
-    updateSideBySide(bestShaEngine(), pieces_.data(), pieces_.size());
-    pieces_.clear();
+  /** @return false: nothing more is to be done with it */
+  static bool release(LargeFile& large) {
+    large.verity.reset();
+    large.fd.reset();
+    return false;
   }
 
   IngestWorker& worker_;
@@ -185,7 +162,6 @@ class ShareHasher {
   size_t used_ = 0;
   std::vector<SmallFile> small_;
   std::vector<LargeFile> large_;
-  std::vector<Sha256Piece> pieces_;
 };
 
 template <typename Body>

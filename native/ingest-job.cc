@@ -1,9 +1,7 @@
 #include "ingest-job.h"
 
-#include <algorithm>
-#include <numeric>
-
 #include "columns.h"
+#include "largest-first.h"
 
 namespace cfs {
 
@@ -32,14 +30,12 @@ void ArchiveJob::run(Worker& worker, size_t begin, size_t end) {
 }
 
 void LocalJob::sortBySize() {
-  order_.resize(paths_.size());
-  std::iota(order_.begin(), order_.end(), 0);
-  if (plan.mode == LocalMode::Archive) return;  // it is compressed sizes that could be had
   std::vector<off_t> sizes(paths_.size());
   struct stat facts;
-  for (size_t i = 0; i < sizes.size(); i++)
-    if (::lstat(paths_[i].c_str(), &facts) == 0) sizes[i] = facts.st_size;
-  std::stable_sort(order_.begin(), order_.end(), [&](size_t a, size_t b) { return sizes[a] > sizes[b]; });
+  if (plan.mode != LocalMode::Archive)  // there it is compressed sizes that could be had
+    for (size_t i = 0; i < sizes.size(); i++)
+      if (::lstat(paths_[i].c_str(), &facts) == 0) sizes[i] = facts.st_size;
+  order_ = largestFirst(sizes);
 }
 
 void LocalJob::run(Worker& worker, size_t begin, size_t end) {

@@ -43,7 +43,6 @@ class LocalJob : public IngestJob {
   LocalPlan plan;
 
  private:
-  /** Files of one share are hashed side by side: best when they end together; and the longest share is not to be the last one. */
   void sortBySize();
 
   std::vector<std::string> paths_, xattrsPaths_;

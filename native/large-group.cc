@@ -1,7 +1,5 @@
 #include "large-group.h"
 
-#include <algorithm>
-
 namespace cfs {
 
 void LargeGroup::add(IngestRow& row, const FileHeader& header, uint64_t size, Placement placement, std::unique_ptr<SourceFile> source) {
@@ -10,29 +8,20 @@ void LargeGroup::add(IngestRow& row, const FileHeader& header, uint64_t size, Pl
 }
 
 void LargeGroup::flush() {
-  std::vector<File*> atWork;
-  // one step of a file; whatever goes wrong there ends its row and nobody else's
-  const auto step = [&](auto goesOn) {
-    for (size_t i = 0; i < atWork.size(); i++) {
-      bool more = false;
-      guardRow(*atWork[i]->row, [&] { more = goesOn(*atWork[i], i); });
-      if (more) continue;
-      atWork[i]->sink.reset();
-      atWork[i]->source.reset();
-      atWork[i] = nullptr;
+  // whatever goes wrong with a file ends its row and nobody else's
+  const auto guarded = [](File& file, auto goesOn) {
+    bool more = false;
+    guardRow(*file.row, [&] { more = goesOn(); });
+    if (!more) {
+      file.sink.reset();
+      file.source.reset();
     }
-    atWork.erase(std::remove(atWork.begin(), atWork.end(), nullptr), atWork.end());
+    return more;
   };
-  size_t next = 0;
-  for (;;) {
-    while (atWork.size() < kAtOnce && next < files_.size()) atWork.push_back(&files_[next++]);
-    if (atWork.empty()) break;
-    step([&](File& file, size_t i) { return read(file, worker_.arena() + i * kReadBytes); });
-    pieces_.clear();
-    for (File* file : atWork) pieces_.push_back({&file->sink->checksum(), file->window});
-    updateSideBySide(bestShaEngine(), pieces_.data(), pieces_.size());
-    step([&](File& file, size_t) { return write(file); });
-  }
+  goThroughWindows(
+      worker_, files_,
+      [&](File& file, uint8_t* window, Sha256Pieces& pieces) { return guarded(file, [&] { return read(file, window, pieces); }); },
+      [&](File& file) { return guarded(file, [&] { return write(file); }); });
   files_.clear();
 }
 
@@ -43,15 +32,19 @@ Verdict LargeGroup::begin(File& file) {
   return file.sink->begin({file.contentHeader.data(), file.contentHeader.size()}, file.size, std::move(file.placement));
 }
 
-bool LargeGroup::read(File& file, uint8_t* window) {
+bool LargeGroup::read(File& file, uint8_t* window, Sha256Pieces& pieces) {
   Verdict verdict = settings_.closing() ? Verdict{Status::Closed, Step::None, 0} : Verdict{};
   if (!verdict.refused() && file.sink == nullptr) verdict = begin(file);
   size_t got = 0;
   if (!verdict.refused())
     if (const int error = readUpTo(file.from, window, kReadBytes, got)) verdict = Verdict::system(Step::ReadSource, error);
+  if (verdict.refused()) {
+    file.row->end(verdict);
+    return false;
+  }
   file.window = {window, got};
-  if (verdict.refused()) file.row->end(verdict);
-  return !verdict.refused();
+  pieces.push_back({&file.sink->checksum(), file.window});
+  return true;
 }
 
 bool LargeGroup::write(File& file) {

@@ -1,7 +1,7 @@
 // Large contents of local files: read a window at a time, several files side by side.
 #pragma once
 
-#include "ingest-object.h"
+#include "file-windows.h"
 
 namespace cfs {
 
@@ -14,11 +14,6 @@ class LargeGroup {
   void flush();
 
  private:
-  /** Sixteen windows stay in the second-level cache, and one fills a set of SHA-512 lanes. */
-  static constexpr size_t kReadBytes = 32 * 1024;
-  static constexpr size_t kAtOnce = kSha256Lanes;
-  static_assert(kReadBytes * kAtOnce <= kArenaBytes);
-
   struct File {
     IngestRow* row;
     uint64_t size;
@@ -33,7 +28,7 @@ class LargeGroup {
   };
   Verdict begin(File& file);
   /** @return false: refused, row says why */
-  bool read(File& file, uint8_t* window);
+  bool read(File& file, uint8_t* window, Sha256Pieces& pieces);
   /** After its checksum has the window. @return false: the row is finished */
   bool write(File& file);
   /** @return whether it has to be done once more, as a copy */
@@ -42,7 +37,6 @@ class LargeGroup {
   IngestWorker& worker_;
   IngestSettings& settings_;
   std::vector<File> files_;
-  std::vector<Sha256Piece> pieces_;
 };
 
 }  // namespace cfs

@@ -4,31 +4,30 @@
 
 namespace cfs {
 
-namespace {
-[[noreturn]] void fail() { throw std::runtime_error("OpenSSL refused to hash"); }
-}  // namespace
+void requireHashed(int result) {
+  if (result != 1) throw std::runtime_error("OpenSSL refused to hash");
+}
 
 Sha::Sha(Algorithm algorithm) : context_(EVP_MD_CTX_new()) {
   if (context_ == nullptr) throw std::bad_alloc();
   // the type is looked up here, once; start() only rewinds
-  if (EVP_DigestInit_ex(context_, algorithm == Algorithm::Sha256 ? EVP_sha256() : EVP_sha512(), nullptr) != 1) {
-    EVP_MD_CTX_free(context_);
-    fail();
-  }
+  const int result = EVP_DigestInit_ex(context_, algorithm == Algorithm::Sha256 ? EVP_sha256() : EVP_sha512(), nullptr);
+  if (result != 1) EVP_MD_CTX_free(context_);
+  requireHashed(result);
 }
 
 Sha::~Sha() { EVP_MD_CTX_free(context_); }
 
 void Sha::start() {
-  if (EVP_DigestInit_ex(context_, nullptr, nullptr) != 1) fail();
+  requireHashed(EVP_DigestInit_ex(context_, nullptr, nullptr));
 }
 
 void Sha::update(Span bytes) {
-  if (bytes.size != 0 && EVP_DigestUpdate(context_, bytes.data, bytes.size) != 1) fail();
+  if (bytes.size != 0) requireHashed(EVP_DigestUpdate(context_, bytes.data, bytes.size));
 }
 
 void Sha::finish(uint8_t* digest) {
-  if (EVP_DigestFinal_ex(context_, digest, nullptr) != 1) fail();
+  requireHashed(EVP_DigestFinal_ex(context_, digest, nullptr));
 }
 
 void Sha::hash(Span message, uint8_t* digest) {

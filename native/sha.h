@@ -18,6 +18,9 @@ constexpr size_t kSha256Lanes = 16;
 constexpr size_t kMaxDigestBytes = 64;
 constexpr size_t digestBytes(Algorithm algorithm) { return algorithm == Algorithm::Sha256 ? 32 : 64; }
 
+/** What OpenSSL's functions return. @throws std::runtime_error unless it is 1 */
+void requireHashed(int result);
+
 /** A reusable hashing context. Throws std::runtime_error when OpenSSL refuses, which a working one never does. */
 class Sha {
  public:

@@ -1,23 +1,16 @@
 #include "sha256-streams.h"
 
 #include <algorithm>
-#include <stdexcept>
 
 namespace cfs {
 
-namespace {
-void mustWork(int result) {
-  if (result != 1) throw std::runtime_error("OpenSSL refused to hash");
-}
-}  // namespace
-
-Sha256Stream::Sha256Stream() { mustWork(SHA256_Init(&state_)); }
+Sha256Stream::Sha256Stream() { requireHashed(SHA256_Init(&state_)); }
 
 void Sha256Stream::update(Span bytes) {
-  if (bytes.size != 0) mustWork(SHA256_Update(&state_, bytes.data, bytes.size));
+  if (bytes.size != 0) requireHashed(SHA256_Update(&state_, bytes.data, bytes.size));
 }
 
-void Sha256Stream::finish(uint8_t* digest) { mustWork(SHA256_Final(digest, &state_)); }
+void Sha256Stream::finish(uint8_t* digest) { requireHashed(SHA256_Final(digest, &state_)); }
 
 #if defined(__x86_64__)
 
