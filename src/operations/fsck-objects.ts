@@ -1,5 +1,6 @@
 /** The part of a check that looks at `objects/`: names first, contents later, each file read once. */
 
+import { basename } from 'node:path';
 import { problemText } from '../errors.ts';
 import { type Algorithm, digestBytes, type ObjectId, objectIdFromBytes } from '../formats/ids.ts';
 import { joined } from '../formats/owned-bytes.ts';
@@ -72,7 +73,7 @@ export class ObjectsCheck {
       }
     }
     for (const { path, kind } of await objects.outsiders()) {
-      if (kind === 'file' && isTemporaryObjectName(path.slice('objects/'.length)))
+      if (kind === 'file' && isTemporaryObjectName(basename(path)))
         this.#findings.warn('leftover-temporary', path, 'left by interrupted work; gc removes it');
       else this.#findings.error('unexpected-name', path, `a ${kind} that does not belong here`);
     }

@@ -22,12 +22,12 @@ export async function makeDirectory(path: string, mode?: number): Promise<boolea
 
 /** The directory and its parents, which may be symlinks, as far as they are not there. @returns the first that had to be made, if any */
 export async function makeDirectories(path: string, mode?: number): Promise<string | undefined> {
-  if (await isDirectory(path)) return undefined;
+  if (isDirectory(path)) return undefined;
   const first = await makeDirectories(dirname(path), mode);
   return (await makeDirectory(path, mode)) ? (first ?? path) : first;
 }
 
-async function isDirectory(path: string): Promise<boolean> {
+function isDirectory(path: string): boolean {
   try {
     return statSync(path).isDirectory();
   } catch (error) {

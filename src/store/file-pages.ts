@@ -1,9 +1,8 @@
 /** A large file as its readers ask for it: a few pages of it in memory, never all. */
 
-import { readSync } from 'node:fs';
-import { FormatError, type Where } from '../errors.ts';
+import type { Where } from '../errors.ts';
 import { type ImageContent, type ImagePiece, pieceOf } from '../formats/erofs/image-content.ts';
-import { explainReadError } from './regular-file.ts';
+import { fillSync } from './regular-file.ts';
 
 const PAGE_BYTES = 1 << 16;
 /** Readers go back and forth between a directory, its inodes and what these share: 4 MiB are enough for that. */
@@ -45,23 +44,7 @@ export class FilePages implements ImageContent {
   /** Into memory of its own: whoever has a view of a page may keep it. */
   #read(start: number, end: number): ImagePiece {
     const bytes = new Uint8Array(end - start);
-    for (let at = 0; at < bytes.length; ) {
-      const count = this.#readInto(bytes, at, start + at);
-      if (count === 0)
-        throw new FormatError(
-          `became shorter while it was read: ${start + at} of ${this.sizeBytes} bytes`,
-          this.#where,
-        );
-      at += count;
-    }
+    fillSync(this.#fd, bytes, { start, sizeBytes: this.sizeBytes }, this.#where);
     return pieceOf(bytes, start);
-  }
-
-  #readInto(bytes: Uint8Array, at: number, position: number): number {
-    try {
-      return readSync(this.#fd, bytes, at, bytes.length - at, position);
-    } catch (error) {
-      throw explainReadError(error, this.#where);
-    }
   }
 }

@@ -51,6 +51,9 @@ export async function* readObjectNames(
   }
 }
 
+/** Whether an entry of `objects/` is a directory of objects. */
+export const isFanout = (entry: Dirent): boolean => entry.isDirectory() && FANOUT_NAME.test(entry.name);
+
 /** What lies in `objects/` itself and is no directory of objects, sorted. */
 export async function readOutsiders(objectsPath: string): Promise<ObjectEntry[]> {
   return (await readTop(objectsPath)).outsiders;
@@ -60,7 +63,6 @@ export async function readOutsiders(objectsPath: string): Promise<ObjectEntry[]>
 async function readTop(objectsPath: string): Promise<{ fanouts: number[]; outsiders: ObjectEntry[] }> {
   const top = (await fs.readdir(objectsPath, { withFileTypes: true }).catch(ignoreAbsent)) ?? [];
   top.sort((a, b) => (a.name < b.name ? -1 : 1));
-  const isFanout = (entry: Dirent): boolean => entry.isDirectory() && FANOUT_NAME.test(entry.name);
   return {
     fanouts: top.filter(isFanout).map(({ name }) => Number.parseInt(name, 16)),
     outsiders: top

@@ -4,6 +4,7 @@ import { closeSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Algorithm, ObjectId } from '../formats/ids.ts';
 import { isObjectId } from '../formats/ids.ts';
+import { isFanout } from './object-names.ts';
 import { openRegularFileSync } from './regular-file.ts';
 import { measureVerity } from './verity.ts';
 
@@ -14,8 +15,6 @@ export interface InferredSettings {
   algorithm: Algorithm;
   secure: boolean;
 }
-
-const FANOUT_NAME = /^[0-9a-f]{2}$/;
 
 /** @returns undefined where there is no object to tell by */
 export function inferSettings(repositoryPath: string): InferredSettings | undefined {
@@ -46,7 +45,7 @@ function algorithmOf(name: string): Algorithm | undefined {
 function readDirectories(root: string): string[] {
   try {
     const entries = readdirSync(root, { withFileTypes: true });
-    return entries.filter((entry) => entry.isDirectory() && FANOUT_NAME.test(entry.name)).map((entry) => entry.name);
+    return entries.filter(isFanout).map((entry) => entry.name);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return [];

@@ -88,7 +88,7 @@ export async function readWhole(
       .catch((error: unknown) => {
         throw explainReadError(error, where);
       });
-    at += requireProgress(bytesRead, at, bytes, where);
+    at += requireProgress(bytesRead, at, sizeBytes, where);
   }
   return bytes;
 }
@@ -96,13 +96,30 @@ export async function readWhole(
 /** The same at once. @throws as `readWhole` */
 export function readWholeSync(fd: number, sizeBytes: number, maxBytes: number, where: Where): OwnedBytes {
   const bytes = allocate(sizeBytes, maxBytes, where);
+  fillSync(fd, bytes, { start: 0, sizeBytes }, where);
+  return bytes;
+}
+
+/**
+ * Fills `bytes` from `start` on with what a file of `sizeBytes` has there.
+ * @throws FormatError when it shrinks meanwhile or cannot be read
+ */
+export function fillSync(fd: number, bytes: OwnedBytes, { start, sizeBytes }: FilePart, where: Where): void {
   try {
-    for (let at = 0; at < sizeBytes; )
-      at += requireProgress(readSync(fd, bytes, at, Math.min(READ_BYTES, sizeBytes - at), at), at, bytes, where);
+    for (let at = 0; at < bytes.length; ) {
+      const position = start + at;
+      const bytesRead = readSync(fd, bytes, at, Math.min(READ_BYTES, bytes.length - at), position);
+      at += requireProgress(bytesRead, position, sizeBytes, where);
+    }
   } catch (error) {
     throw explainReadError(error, where);
   }
-  return bytes;
+}
+
+interface FilePart {
+  start: number;
+  /** Of the whole file. */
+  sizeBytes: number;
 }
 
 function allocate(sizeBytes: number, maxBytes: number, where: Where): OwnedBytes {
@@ -110,8 +127,8 @@ function allocate(sizeBytes: number, maxBytes: number, where: Where): OwnedBytes
   return new Uint8Array(sizeBytes);
 }
 
-function requireProgress(bytesRead: number, at: number, { length }: OwnedBytes, where: Where): number {
-  if (bytesRead === 0) throw new FormatError(`became shorter while it was read: ${at} of ${length} bytes`, where);
+function requireProgress(bytesRead: number, at: number, sizeBytes: number, where: Where): number {
+  if (bytesRead === 0) throw new FormatError(`became shorter while it was read: ${at} of ${sizeBytes} bytes`, where);
   return bytesRead;
 }
 
