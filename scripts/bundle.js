@@ -52,6 +52,8 @@ function notices(inputs) {
 
 const [directory] = process.argv.slice(2);
 
+const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+
 const MODULE_URL = "const moduleUrl = require('node:url').pathToFileURL(__filename).href;";
 
 /** One file: what a command does not need is there, but neither compiled nor run. */
@@ -66,7 +68,12 @@ const bundle = (entryPoint, outfile, { define, banner, footer }) =>
     platform: 'node',
     target: 'node22.19',
     external: ['fs-ext'], // undici is asked for at run time, by https alone
-    define: { 'import.meta.url': 'moduleUrl', 'import.meta.dirname': '__dirname', ...define },
+    define: {
+      'import.meta.url': 'moduleUrl',
+      'import.meta.dirname': '__dirname',
+      PACKAGE_VERSION: JSON.stringify(version),
+      ...define,
+    },
     charset: 'ascii', // so that the start need not decode it
     banner: { js: banner },
     footer: { js: footer ?? '' },

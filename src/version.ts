@@ -2,5 +2,10 @@
 
 import { readFileSync } from 'node:fs';
 
-export const readVersion = (): string =>
+/** Where the bundler has put it in. */
+declare const PACKAGE_VERSION: string | undefined;
+
+export const readVersion = (): string => (typeof PACKAGE_VERSION === 'string' ? PACKAGE_VERSION : fromPackage());
+
+const fromPackage = (): string =>
   (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version;

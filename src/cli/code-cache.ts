@@ -9,15 +9,17 @@ import {
   closeSync,
   fstatSync,
   fsyncSync,
+  lstatSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readSync,
   renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
 import { homedir } from 'node:os';
-import { dirname, isAbsolute, join } from 'node:path';
+import { basename, dirname, isAbsolute, join } from 'node:path';
 import type { Script } from 'node:vm';
 import { type OwnedBytes, release } from '../formats/owned-bytes.ts';
 import { keepAllCode, takeAllFlagsBack } from './memory.ts';
@@ -28,6 +30,8 @@ const NAME = /^[a-z-]+$/;
 /** V8 does not survive damaged data and has no check of its own. Two copies are compared sooner than anything is summed. */
 const COPIES = 2;
 const WRITABLE_BY_OTHERS = 0o022;
+/** What another build of the program, or another Node, has kept for longer than this is in nobody's use, or soon made again. */
+const OTHERS_ARE_KEPT_MS = 30 * 24 * 3600 * 1000;
 
 export class CodeCache {
   /** For `vm.Script`. */
@@ -65,6 +69,7 @@ export class CodeCache {
       if (status !== 0) return; // an error message is not what the next run will need
       takeAllFlagsBack(); // V8 takes code under those flags only that it was compiled with
       writeIfPossible(prefix + command, script.createCachedData());
+      removeOld(prefix);
     });
   }
 }
@@ -119,5 +124,18 @@ function writeIfPossible(file: string, data: Uint8Array): void {
     }
   } catch {
     // no place for it
+  }
+}
+
+function removeOld(prefix: string): void {
+  const directory = dirname(prefix);
+  try {
+    for (const name of readdirSync(directory)) {
+      if (name.startsWith(basename(prefix))) continue;
+      const file = join(directory, name);
+      if (Date.now() - lstatSync(file).mtimeMs > OTHERS_ARE_KEPT_MS) rmSync(file);
+    }
+  } catch {
+    // it is gone already, or will be another time
   }
 }

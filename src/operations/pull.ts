@@ -26,6 +26,8 @@ export interface PullOptions extends FetchOptions {
   createImage?: boolean;
   signal?: AbortSignal;
   progress?: Progress;
+  /** Called before the first thing that takes long, which a pull with nothing to do does not come to. */
+  onWork?: () => void;
 }
 
 export interface PullResult extends FetchCounts {
@@ -122,6 +124,7 @@ class CommitPull {
         ? await this.#fetch({ checksum, commit, commitBytes, partial, detached })
         : await this.#keep(checksum, storedId, detached);
     if (this.#options.createImage && !this.#options.dryRun) {
+      this.#options.onWork?.();
       const { createImage } = await import('./create-image.ts');
       const image = await createImage(
         this.#repo,
@@ -185,6 +188,7 @@ class CommitPull {
 
   async #fetch(wanted: Omit<WantedCommit, 'localRef' | 'withRef'>): Promise<PullResult> {
     const { CommitFetch } = await import('./commit-fetch.ts');
+    this.#options.onWork?.();
     const fetch = new CommitFetch(this.#repo, this.#source, {
       ...this.#options,
       progress: this.#progress,

@@ -17,7 +17,9 @@ const DEFAULT_TIMEOUT_MS = 30_000;
 /** Servers that redirects may lead to, beside the base. */
 const MAX_ORIGINS = 16;
 
-export type HttpSettings = Required<Omit<SourceOptions, 'signal' | 'jobs'>> & { jobs: number | undefined };
+export type HttpSettings = Required<Omit<SourceOptions, 'signal' | 'jobs' | 'likelyRef'>> & {
+  jobs: number | undefined;
+};
 
 /** Who speaks plain HTTP: our own connections, at half of undici's price for small objects, or undici, which always speaks TLS. */
 export type PlainHttp = 'own' | 'undici';

@@ -15,8 +15,11 @@ import { parseSummaryRefs } from './summary.ts';
 /** @throws RepositoryError, FormatError, SourceError: see openSource */
 export async function openHttpSource(location: HttpLocation, options: SourceOptions): Promise<Source> {
   const client = new HttpClient(location, options);
+  const { likelyRef, signal } = options;
   try {
-    const bytes = await client.get('/config', { maxBytes: MAX_CONFIG_BYTES, signal: options.signal });
+    const config = client.get('/config', { maxBytes: MAX_CONFIG_BYTES, signal });
+    const likely = likelyRef === undefined ? undefined : new LikelyRef(client, likelyRef, signal);
+    const bytes = await config;
     if (bytes === undefined)
       throw new RepositoryError('no ostree repository here: there is no config', { file: client.url });
     const { mode, collectionId } = parseRepoConfig(bytes, { file: `${client.url}/config` });
@@ -24,10 +27,32 @@ export async function openHttpSource(location: HttpLocation, options: SourceOpti
       throw new RepositoryError(`a repository of mode ${mode} cannot be read over HTTP, only archive`, {
         file: client.url,
       });
-    return new HttpSource(client, collectionId);
+    return new HttpSource(client, collectionId, likely);
   } catch (error) {
     await client.close();
     throw error;
+  }
+}
+
+/** The file of a ref that was asked for before anybody wanted it. */
+class LikelyRef {
+  readonly #name: string;
+  readonly #signal: AbortSignal | undefined;
+  #file: Promise<Uint8Array | undefined> | undefined;
+
+  constructor(client: HttpClient, name: string, signal: AbortSignal | undefined) {
+    this.#name = name;
+    this.#signal = signal;
+    this.#file = fetchRefFile(client, name, signal);
+    this.#file.catch(() => {}); // told to whoever takes it
+  }
+
+  /** Once: whoever asks again wants to know what the ref is by then. */
+  take(name: string, signal: AbortSignal | undefined): Promise<Uint8Array | undefined> | undefined {
+    if (name !== this.#name || signal !== this.#signal) return undefined;
+    const file = this.#file;
+    this.#file = undefined;
+    return file;
   }
 }
 
@@ -35,11 +60,13 @@ class HttpSource implements Source {
   readonly mode = 'archive';
   readonly collectionId: string | undefined;
   readonly #client: HttpClient;
+  readonly #likely: LikelyRef | undefined;
   #summary: Map<string, Checksum> | undefined;
 
-  constructor(client: HttpClient, collectionId: string | undefined) {
+  constructor(client: HttpClient, collectionId: string | undefined, likely: LikelyRef | undefined) {
     this.#client = client;
     this.collectionId = collectionId;
+    this.#likely = likely;
   }
 
   get url(): string {
@@ -56,10 +83,8 @@ class HttpSource implements Source {
 
   async resolveRef(ref: string, signal?: AbortSignal): Promise<Checksum> {
     validateRefName(ref, { file: this.url });
-    const path = `/refs/heads/${ref.split('/').map(encodeURIComponent).join('/')}`;
-    // A directory, which part of a ref's name is, is refused by most servers.
-    const bytes = await this.#client.get(path, { maxBytes: MAX_REF_FILE_BYTES, signal, isOptional: true });
-    if (bytes !== undefined) return parseRefFile(bytes, { file: `${this.url}${path}` });
+    const bytes = await (this.#likely?.take(ref, signal) ?? fetchRefFile(this.#client, ref, signal));
+    if (bytes !== undefined) return parseRefFile(bytes, { file: this.url + refPath(ref) });
     // Some publish nothing but the summary.
     const checksum = (await this.#summaryRefs(signal))?.get(ref);
     if (checksum === undefined) throw new NotFoundError(`there is no ref ${JSON.stringify(ref)}`, { file: this.url });
@@ -105,6 +130,14 @@ class HttpSource implements Source {
     return this.#summary;
   }
 }
+
+/** A directory, which part of a ref's name is, is refused by most servers: that counts as missing, too. */
+const fetchRefFile = async (client: HttpClient, ref: string, signal?: AbortSignal): Promise<Uint8Array | undefined> => {
+  validateRefName(ref, { file: client.url });
+  return client.get(refPath(ref), { maxBytes: MAX_REF_FILE_BYTES, signal, isOptional: true });
+};
+
+const refPath = (ref: string): string => `/refs/heads/${ref.split('/').map(encodeURIComponent).join('/')}`;
 
 const objectPath = (checksum: Checksum, suffix: string): string =>
   `/objects/${checksum.slice(0, 2)}/${checksum.slice(2)}.${suffix}`;

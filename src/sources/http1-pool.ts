@@ -67,10 +67,17 @@ export class Http1Pool {
     else this.#waiting.push({ path, handler });
   }
 
-  /** Closes every connection; requests under way end with an error, those that wait are forgotten. */
+  /**
+   * Closes every connection; requests under way end with an error, those that wait are forgotten. The idle ones are closed a moment
+   * later: a process that ends by then need not load what Node closes them with.
+   */
   destroy(): void {
     this.#waiting.length = 0;
-    for (const connection of [...this.#connections]) connection.close(new TransportError('HTTP_CLOSED'));
+    for (const connection of [...this.#connections]) {
+      const close = () => connection.close(new TransportError('HTTP_CLOSED'));
+      if (connection.isIdle) setImmediate(close);
+      else close();
+    }
   }
 
   #send(connection: Http1Connection, path: string, handler: ResponseHandler): void {

@@ -56,6 +56,8 @@ export interface SourceOptions {
   headersTimeoutMs?: number;
   /** Longest pause inside a body. */
   stallTimeoutMs?: number;
+  /** A ref that will probably be resolved first: a far source is asked for it together with its configuration. */
+  likelyRef?: string;
   /** Ends the opening; the source itself lives on until it is disposed. */
   signal?: AbortSignal;
 }

@@ -1,7 +1,7 @@
 /** What starting costs, counted and not timed: files and modules of Node that are loaded, requests that are made. */
 
-import { chmod, chown, readdir, readFile, stat, writeFile } from 'node:fs/promises';
-import { dirname, join, relative, resolve } from 'node:path';
+import { chmod, chown, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runCommand } from '../support/run-command.ts';
 import { type StaticServer, startStaticServer } from '../support/static-server.ts';
@@ -136,6 +136,27 @@ describe('compiled code', () => {
     await run(cache, [...store, ...pull]);
     await run(cache, ['--version']);
     expect(await written(cache)).toEqual(first);
+  });
+
+  test('of other builds goes when it is a month old', async () => {
+    const cache = directory.join('old');
+    await run(cache);
+    const own = await theFile(cache);
+    const other = (name: string) => join(dirname(own), `v99.0.0-x64-0123456789abcdef-${name}`);
+    for (const [file, days] of [
+      [own, 40],
+      [other('old'), 40],
+      [other('new'), 20],
+    ] as const) {
+      await writeFile(file, '', { flag: 'a' });
+      const then = Date.now() / 1000 - days * 24 * 3600;
+      await utimes(file, then, then);
+    }
+    await run(cache, ['--version']);
+    const names = (await written(cache)).map(([name]) => basename(name));
+    expect(names.sort()).toEqual(
+      [basename(own), basename(own).replace(/refs$/, '--version'), basename(other('new'))].sort(),
+    );
   });
 
   test.each([

@@ -1,4 +1,5 @@
 import { writeFile } from 'node:fs/promises';
+import type { ServerResponse } from 'node:http';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { CfsError } from '../../src/errors.ts';
@@ -153,6 +154,42 @@ describe('what a server must offer', () => {
       for (const ref of ['page', 'huge', 'upper', 'two', 'empty']) {
         const error = await failureOf(source.resolveRef(ref));
         expect(error).toMatchObject({ exitCode: 5, where: { file: `${url}/refs/heads/${ref}` } });
+      }
+    });
+  });
+
+  test('a likely ref is asked for beside the config, and again by whoever resolves it again', async () => {
+    let config: ServerResponse | undefined;
+    let value = C;
+    await using server = await startStaticServer('/nonexistent', {
+      intercept: (request, response) => {
+        if (request.url === '/config') config = response;
+        else response.end(value);
+        if (server.requests.length >= 2) config?.end(CONFIG); // not before the other request is here
+        return true;
+      },
+    });
+    await using source = await openSource(server.url, { likelyRef: 'os/main' });
+    value = 'd'.repeat(64) as Checksum;
+    expect(await source.resolveRef('os/main')).toBe(C);
+    expect(await source.resolveRef('os/main')).toBe(value);
+    expect(server.requests.map(({ path }) => path).sort()).toEqual([
+      '/config',
+      '/refs/heads/os/main',
+      '/refs/heads/os/main',
+    ]);
+  });
+
+  test('a likely ref that cannot be had is told when it is resolved', async () => {
+    await withFiles({ config: CONFIG, 'refs/heads/page': '<html>' }, async (url) => {
+      for (const [likelyRef, exitCode] of [
+        ['none', 4],
+        ['page', 5],
+        ['../x', 5],
+      ] as const) {
+        await using source = await openSource(url, { likelyRef, retries: 0 });
+        expect(await source.fetchDetachedMetadata(C)).toBeUndefined(); // the answer has come, and nobody has taken it
+        expect(await failureOf(source.resolveRef(likelyRef))).toMatchObject({ exitCode });
       }
     });
   });

@@ -87,9 +87,12 @@ export const pullCommand = (cli: CliContext) =>
       const { signal, progress } = cli;
       await using repo = await cli.openRepository({ write: !dryRun, beginsWork: false });
       const { openSource } = await import('../../sources/open-source.ts');
-      await using source = await openSource(location, { jobs, signal });
+      await using source = await openSource(location, {
+        jobs,
+        signal,
+        likelyRef: wanted.find((name) => !isChecksum(name)),
+      });
       const { pull } = await import('../../operations/pull.ts');
-      keepYoungGenerationSmall();
       const report = await pull(repo, source, wanted, {
         bases: base,
         name,
@@ -99,6 +102,7 @@ export const pullCommand = (cli: CliContext) =>
         jobs,
         signal,
         progress,
+        onWork: keepYoungGenerationSmall,
       });
       const results = report.results.map((result) => pickFields(result, PULL_FIELDS));
       await cli.report({ results }, ['results'], () => formatReport(report, dryRun ?? false));
