@@ -1,6 +1,7 @@
 /** A growing set of equally long raw digests, numbered in the order of their addition. No JavaScript object per digest. */
 
 import { grow, type OwnedBytes, release } from './owned-bytes.ts';
+import { secretFactors } from './secret-factors.ts';
 
 const FIRST_CAPACITY = 256;
 /** Of the slots at most half are used, so that probing stays short. */
@@ -13,7 +14,7 @@ export class NumberedDigests {
   /** Index + 1 of the digest, 0 for a free slot. */
   #slots = new Uint32Array(FIRST_CAPACITY * SLOTS_PER_DIGEST);
   /** Digests are chosen by strangers, who could make them collide; these numbers they do not know. */
-  readonly #secret = crypto.getRandomValues(new Uint32Array(3)).map((word) => word | 1);
+  readonly #secret = secretFactors(3);
 
   constructor(digestBytes: number) {
     this.digestBytes = digestBytes;

@@ -15,7 +15,6 @@ import { inodesOfCommit } from './commit-inodes.ts';
 import { openCommit, type StoredCommit } from './commit-reader.ts';
 import { imageRefName, storeWithNamedRefs } from './commit-stream.ts';
 import { verifyComposefsDigest } from './composefs-digest.ts';
-import { contentDigests } from './content-digests.ts';
 import { requireHeapFor } from './tree-memory.ts';
 import { measureTree } from './tree-shape.ts';
 
@@ -182,6 +181,7 @@ async function requireDigest(
   commit: StoredCommit,
   signal: AbortSignal | undefined,
 ): Promise<'match'> {
+  const { contentDigests } = await import('./content-digests.ts');
   const digests = repo.algorithm === 'sha256' ? undefined : await contentDigests(repo, commit, signal);
   const verdict = verifyComposefsDigest(commit, (checksum, object) => digests?.get(checksum) ?? object);
   if (verdict === 'match') return verdict;

@@ -4,6 +4,7 @@
  */
 
 import type { ObjectId } from '../formats/ids.ts';
+import { secretFactors } from '../formats/secret-factors.ts';
 
 const KEY_BYTES = 32;
 const KEY_WORDS = KEY_BYTES / 4;
@@ -23,7 +24,7 @@ interface Part {
 export class DigestTable {
   readonly #parts: Part[] = [];
   /** Ids come from strangers' streams: without secret factors they could choose ones that all collide. */
-  readonly #factors = crypto.getRandomValues(new Uint32Array(KEY_WORDS)).map((factor) => factor | 1);
+  readonly #factors = secretFactors(KEY_WORDS);
   readonly #key = new Uint32Array(KEY_WORDS);
   readonly #keyBytes = new Uint8Array(this.#key.buffer);
   #size = 0;

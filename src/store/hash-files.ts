@@ -1,6 +1,6 @@
 /** fs-verity digests and ostree checksums of files on disk, each read once: on all cores with the addon, else here. */
 
-import { createHash } from 'node:crypto';
+import crypto from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { FormatError, type Where } from '../errors.ts';
 import { type Algorithm, CHECKSUM_BYTES, digestBytes } from '../formats/ids.ts';
@@ -95,7 +95,7 @@ async function hashInJavaScript({ path, contentHeaders = [] }: FileToHash, algor
     if (opened === undefined) return { error: new FormatError('is missing', where), ...failed };
     await using handle = opened.handle;
     const verity = openVerityHasher(algorithm);
-    const hashes = contentHeaders.map((header) => createHash('sha256').update(header));
+    const hashes = contentHeaders.map((header) => crypto.createHash('sha256').update(header));
     let sizeBytes = 0;
     for await (const chunk of chunksOf(handle)) {
       sizeBytes += chunk.length;
