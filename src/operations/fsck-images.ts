@@ -1,16 +1,14 @@
 /** The part of a check that reads every image: its layout, and the objects that its files are. */
 
 import { problemText } from '../errors.ts';
-import { type ByteString, byteStringToText } from '../formats/byte-string.ts';
-import { MAX_IMAGE_BYTES } from '../formats/erofs/limits.ts';
-import { objectOfPath } from '../formats/erofs/overlay.ts';
-import { ErofsImage } from '../formats/erofs/reader.ts';
-import { idToBytes, isIdOf, type ObjectId } from '../formats/ids.ts';
-import { joined } from '../formats/owned-bytes.ts';
-import type { Directory, ExternalFile } from '../formats/tree.ts';
+import { byteStringToText } from '../formats/byte-string.ts';
+import { otherObject } from '../formats/erofs/body-reader.ts';
+import { ErofsImage, type ImageFile } from '../formats/erofs/reader.ts';
+import { digestBytes, type ObjectId, objectIdFromBytes } from '../formats/ids.ts';
+import { FilePages } from '../store/file-pages.ts';
 import { NO_SIZE } from '../store/objects.ts';
 import type { Repository } from '../store/repository.ts';
-import type { Findings } from './fsck-findings.ts';
+import type { FindingKind, Findings } from './fsck-findings.ts';
 import type { LinkedObjects } from './fsck-links.ts';
 import type { ObjectsCheck } from './fsck-objects.ts';
 
@@ -60,65 +58,85 @@ async function checkImage(
   id: ObjectId,
   subjects: string[],
 ): Promise<void> {
-  const report = (kind: Parameters<Findings['error']>[0], detail: string): void => {
+  const report = (kind: FindingKind, detail: string): void => {
     for (const subject of subjects) findings.error(kind, subject, detail);
   };
-  let bytes: Uint8Array;
+  let opened: Awaited<ReturnType<ObjectsCheck['open']>>;
   try {
-    bytes = await objects.read(id, MAX_IMAGE_BYTES);
+    opened = await objects.open(id);
   } catch (error) {
     report('image-open-failed', problemText(error));
     return;
   }
-  let root: Directory;
+  await using handle = opened.handle;
+  const check = new ImageCheck(repo, objects, report);
   try {
-    root = ErofsImage.open(bytes, {}).readTree();
+    const image = ErofsImage.open(new FilePages(handle.fd, opened.sizeBytes, {}), {});
+    for (const file of image.files()) {
+      check.add(file);
+      if (check.isFull) await check.compareSizes();
+    }
   } catch (error) {
     report('image-invalid', problemText(error));
-    return;
   }
-  const missing = new Set<ObjectId>();
-  let waiting: FileOfImage[] = [];
-  const compareSizes = async (): Promise<void> => {
-    const sizes = await repo.objects.sizesOf(joined(waiting.map(({ object }) => idToBytes(object))));
-    waiting.forEach(({ directory, name, object, sizeBytes }, i) => {
-      if (sizes[i] === sizeBytes) return;
+  await check.finish();
+}
+
+/** The files of one image, some of them at a time. */
+class ImageCheck {
+  readonly #repo: Repository;
+  readonly #objects: ObjectsCheck;
+  readonly #report: (kind: FindingKind, detail: string) => void;
+  readonly #missing = new Set<ObjectId>();
+  readonly #idBytes: number;
+  readonly #ids: Uint8Array;
+  #waiting: ImageFile[] = [];
+
+  constructor(repo: Repository, objects: ObjectsCheck, report: (kind: FindingKind, detail: string) => void) {
+    this.#repo = repo;
+    this.#objects = objects;
+    this.#report = report;
+    this.#idBytes = digestBytes(repo.algorithm);
+    this.#ids = new Uint8Array(FILES_AT_ONCE * this.#idBytes);
+  }
+
+  get isFull(): boolean {
+    return this.#waiting.length === FILES_AT_ONCE;
+  }
+
+  add(file: ImageFile): void {
+    const { digest } = file.body;
+    const other = otherObject(file.body, this.#repo.algorithm);
+    if (other !== undefined) this.#isThere(other);
+    if (digest?.length !== this.#idBytes || !this.#isThere(digest)) return;
+    this.#ids.set(digest, this.#waiting.length * this.#idBytes);
+    this.#waiting.push(file);
+  }
+
+  async compareSizes(): Promise<void> {
+    const files = this.#waiting;
+    this.#waiting = [];
+    const sizes = await this.#repo.objects.sizesOf(this.#ids.subarray(0, files.length * this.#idBytes));
+    for (const [i, { directory, name, sizeBytes }] of files.entries()) {
+      if (sizes[i] === sizeBytes) continue;
+      const object = objectIdFromBytes(this.#ids.subarray(i * this.#idBytes, (i + 1) * this.#idBytes));
       if (sizes[i] === NO_SIZE) {
-        missing.add(object); // gone since it was looked for
-        return;
+        this.#missing.add(object); // gone since it was looked for
+        continue;
       }
       const path = `${directory}/${byteStringToText(name)}`;
-      report('image-size-mismatch', `${path} has ${sizeBytes} bytes, its object ${object} has ${sizes[i]}`);
-    });
-    waiting = [];
-  };
-  for (const { file, ...place } of externalFiles(root)) {
-    const { digest, payload, sizeBytes } = file;
-    const named = payload === undefined ? undefined : objectOfPath(payload, repo.algorithm);
-    for (const object of [digest, named])
-      if (object !== undefined && isIdOf(repo.algorithm, object) && !objects.exists(object)) missing.add(object);
-    if (digest === undefined || !isIdOf(repo.algorithm, digest) || missing.has(digest)) continue;
-    if (waiting.push({ ...place, object: digest, sizeBytes }) >= FILES_AT_ONCE) await compareSizes();
-  }
-  await compareSizes();
-  for (const object of [...missing].sort()) report('image-missing-object', `object ${object} is missing`);
-}
-
-interface FileOfImage {
-  /** Path of its directory. */
-  directory: string;
-  name: ByteString;
-  object: ObjectId;
-  sizeBytes: number;
-}
-
-function* externalFiles(root: Directory): Generator<{ directory: string; name: ByteString; file: ExternalFile }> {
-  const pending = [{ path: '', directory: root }];
-  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-    for (const [name, inode] of next.directory.entries) {
-      if (inode.kind === 'directory')
-        pending.push({ path: `${next.path}/${byteStringToText(name)}`, directory: inode });
-      else if (inode.kind === 'external') yield { directory: next.path, name, file: inode };
+      this.#report('image-size-mismatch', `${path} has ${sizeBytes} bytes, its object ${object} has ${sizes[i]}`);
     }
+  }
+
+  async finish(): Promise<void> {
+    await this.compareSizes();
+    for (const object of [...this.#missing].sort()) this.#report('image-missing-object', `object ${object} is missing`);
+  }
+
+  #isThere(digest: Uint8Array): boolean {
+    const isThere = this.#objects.existsAt(digest, 0);
+    if (!isThere) this.#missing.add(objectIdFromBytes(digest));
+    return isThere;
   }
 }

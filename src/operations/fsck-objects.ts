@@ -1,5 +1,6 @@
 /** The part of a check that looks at `objects/`: names first, contents later, each file read once. */
 
+import type { FileHandle } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { problemText } from '../errors.ts';
 import { type Algorithm, digestBytes, type ObjectId, objectIdFromBytes } from '../formats/ids.ts';
@@ -11,6 +12,7 @@ import {
   type FileToHash,
   type HashedFile,
   hashFiles,
+  hashOpenFile,
   ObjectProof,
   type ObjectProofs,
   proveObjects,
@@ -88,19 +90,45 @@ export class ObjectsCheck {
     const { handle, sizeBytes } = await this.#repo.objects.openUnverified(id);
     try {
       const bytes = await readWhole(handle, sizeBytes, maxBytes, { file: objectSubject(id) });
-      if (this.#isNew(id, sizeBytes)) {
-        const verdict = this.#repo.objects.measure(handle.fd, id);
-        this.#judge(id, verdict ?? computed(nodeHashing.fsVerity(this.algorithm, bytes), id));
-      }
+      await this.#check(id, handle, sizeBytes, () => nodeHashing.fsVerity(this.algorithm, bytes));
       return bytes;
     } catch (error) {
-      const isUnreadable = error instanceof Error && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'EIO';
-      if (isUnreadable && this.#isNew(id, sizeBytes))
-        this.#findings.error('object-verity-failed', objectSubject(id), problemText(error));
-      throw error;
+      throw this.#unreadable(id, sizeBytes, error);
     } finally {
       await handle.close();
     }
+  }
+
+  /** The same for one that is read in pieces: checked, and still open. @throws as `read` */
+  async open(id: ObjectId): Promise<{ handle: FileHandle; sizeBytes: number }> {
+    const opened = await this.#repo.objects.openUnverified(id);
+    const { handle, sizeBytes } = opened;
+    try {
+      await this.#check(id, handle, sizeBytes, () => hashOpenFile(handle, this.algorithm));
+      return opened;
+    } catch (error) {
+      await handle.close();
+      throw this.#unreadable(id, sizeBytes, error);
+    }
+  }
+
+  /** @param hash asked only where the kernel has no word on it */
+  async #check(
+    id: ObjectId,
+    handle: FileHandle,
+    sizeBytes: number,
+    hash: () => Uint8Array | Promise<Uint8Array>,
+  ): Promise<void> {
+    if ((this.#table.flagsOf(id) & CHECKED) !== 0) return;
+    const verdict = this.#repo.objects.measure(handle.fd, id) ?? computed(await hash(), id);
+    if (this.#isNew(id, sizeBytes)) this.#judge(id, verdict);
+  }
+
+  /** What the kernel found wrong while it was read is a finding. @returns the error */
+  #unreadable(id: ObjectId, sizeBytes: number, error: unknown): unknown {
+    if (isInputOutputError(error) && this.#isNew(id, sizeBytes))
+      this.#findings.error('object-verity-failed', objectSubject(id), problemText(error));
+    return error;
   }
 
   /** Hashes files under content headers, checking their objects on the way. Results in the order of the input. */
@@ -195,6 +223,11 @@ export class ObjectsCheck {
       this.#findings.error('object-verity-missing', subject, 'has no fs-verity, which this repository requires');
   }
 }
+
+/** `readWhole` says it with a cause, others at once. */
+const isInputOutputError = (error: unknown): boolean =>
+  error instanceof Error &&
+  [error, error.cause].some((said) => (said as NodeJS.ErrnoException | undefined)?.code === 'EIO');
 
 const firstByte = (id: ObjectId): number => Number.parseInt(id.slice(0, 2), 16);
 

@@ -161,7 +161,7 @@ export class LiveObjects {
     const ids = new Uint8Array(IDS_AT_ONCE * idBytes);
     let end = 0;
     for (const object of image.eachObject(this.#repo.algorithm)) {
-      ids.set(idToBytes(object), end);
+      ids.set(object, end);
       end += idBytes;
       if (end < ids.length) continue;
       this.sweep.keep(ids);

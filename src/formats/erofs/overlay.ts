@@ -4,14 +4,7 @@
  */
 
 import type { ByteString } from '../byte-string.ts';
-import {
-  type Algorithm,
-  digestBytes,
-  FS_VERITY_ALGORITHM_NUMBER,
-  isObjectId,
-  type ObjectId,
-  objectIdFromBytes,
-} from '../ids.ts';
+import { type Algorithm, digestBytes, FS_VERITY_ALGORITHM_NUMBER, isObjectId, type ObjectId } from '../ids.ts';
 
 const bytes = (ascii: string): ByteString => ascii as ByteString;
 
@@ -62,17 +55,34 @@ export function writeMetacopy(digest: string, out: Uint8Array, at: number): void
 
 const nibble = (code: number): number => (code < 0x3a ? code - 0x30 : code - 0x57);
 
-/** The digest in a metacopy value that is not empty, or what is wrong with it. */
-export function parseMetacopy(value: Uint8Array): { digest: ObjectId } | { problem: string } {
+/** The digest in a metacopy value that is not empty, a view of it, or what is wrong with it. */
+export function parseMetacopy(value: Uint8Array): { digest: Uint8Array } | { problem: string } {
   if (value.length < METACOPY_HEADER_BYTES) return { problem: `of ${value.length} bytes is too short` };
   const [version, length, flags, algorithmId] = value;
   if (version !== 0 || flags !== 0) return { problem: `has version ${version} and flags ${flags}, expected 0` };
-  const algorithm = (['sha256', 'sha512'] as const).find((known) => FS_VERITY_ALGORITHM_NUMBER[known] === algorithmId);
+  const algorithm = ALGORITHM_OF_NUMBER.get(algorithmId);
   if (algorithm === undefined) return { problem: `has the unknown digest algorithm ${algorithmId}` };
   if (length !== value.length || length !== METACOPY_HEADER_BYTES + digestBytes(algorithm))
     return { problem: `of ${value.length} bytes says it has ${length}, for a ${algorithm} digest` };
-  return { digest: objectIdFromBytes(value.subarray(METACOPY_HEADER_BYTES)) };
+  return { digest: value.subarray(METACOPY_HEADER_BYTES) };
 }
+
+const ALGORITHM_OF_NUMBER = new Map(
+  (['sha256', 'sha512'] as const).map((algorithm) => [FS_VERITY_ALGORITHM_NUMBER[algorithm] as number, algorithm]),
+);
+
+/** Whether a path is `xx/yyyy…` for just this digest: that of nearly every file, and compared without a string. */
+export function isPathOfDigest(path: Uint8Array, digest: Uint8Array): boolean {
+  if (path.length !== 2 * digest.length + 1 || path[2] !== SLASH) return false;
+  for (let i = 0; i < digest.length; i++) {
+    const at = i === 0 ? 0 : 2 * i + 1;
+    if (path[at] !== hexDigit(digest[i] >>> 4) || path[at + 1] !== hexDigit(digest[i] & 0xf)) return false;
+  }
+  return true;
+}
+
+const SLASH = 0x2f;
+const hexDigit = (value: number): number => (value < 10 ? 0x30 : 0x57) + value;
 
 /** The object that a path ending in `xx/yyyy…` names; libostree's `xx/yyyy….file` names none of ours. */
 export function objectOfPath(path: ByteString, algorithm: Algorithm): ObjectId | undefined {

@@ -1,17 +1,19 @@
 /** A composefs EROFS image, checked in full as it is read; made by any writer, or by somebody hostile. */
 
 import type { Where } from '../../errors.ts';
-import type { ByteString } from '../byte-string.ts';
-import { type Algorithm, isIdOf, type ObjectId } from '../ids.ts';
+import { type ByteString, byteStringFromBytes } from '../byte-string.ts';
+import { type Algorithm, digestBytes, type ObjectId, objectIdFromBytes } from '../ids.ts';
 import type { Directory } from '../tree.ts';
-import { type Body, givenXattrs, isExternal, readBody } from './body-reader.ts';
+import { otherObject } from './body-reader.ts';
 import { contentInMemory, type ImageContent } from './image-content.ts';
+import { type ImageFile, walkFiles } from './image-files.ts';
 import { type WalkedEntry, walkImage } from './image-walk.ts';
 import { InodeReader } from './inode-reader.ts';
 import type { ErofsVersion } from './options.ts';
-import { objectOfPath } from './overlay.ts';
 import { hasImageMagic, type ImageHeader, parseImageHeader } from './superblock-reader.ts';
 import { readImageTree } from './tree-reader.ts';
+
+export type { ImageFile } from './image-files.ts';
 
 /** Whether bytes claim to be an image, as against a dumpfile. */
 export const isErofsImage = (bytes: Uint8Array): boolean => hasImageMagic(bytes);
@@ -54,10 +56,18 @@ export class ErofsImage {
     return readImageTree(this.#reader(), this.#where);
   }
 
+  /**
+   * The files whose bodies are outside of the image, each once, by the first of its names.
+   * @throws as readTree, and for the same reasons
+   */
+  files(): Generator<ImageFile> {
+    return walkFiles(this.#reader(), this.#where);
+  }
+
   /** Paths of all bodies, unique and in byte order; what `composefs-info objects` prints. */
   payloads(): ByteString[] {
     const paths = new Set<ByteString>();
-    for (const { payload } of this.#bodies()) if (payload !== undefined) paths.add(payload);
+    for (const { body } of this.files()) if (body.payload !== undefined) paths.add(byteStringFromBytes(body.payload));
     return [...paths].sort();
   }
 
@@ -67,24 +77,18 @@ export class ErofsImage {
    * @param algorithm of the repository; ids of another one are left out
    */
   objects(algorithm: Algorithm): ObjectId[] {
-    return [...new Set(this.eachObject(algorithm))].sort();
+    return [...new Set(Array.from(this.eachObject(algorithm), objectIdFromBytes))].sort();
   }
 
-  /** The same as they are met, some of them more than once: for whoever need not hold a million ids. */
-  *eachObject(algorithm: Algorithm): Generator<ObjectId> {
-    for (const { payload, digest } of this.#bodies()) {
-      if (digest !== undefined && isIdOf(algorithm, digest)) yield digest;
-      const named = payload === undefined ? undefined : objectOfPath(payload, algorithm);
-      if (named !== undefined && named !== digest) yield named;
-    }
-  }
-
-  *#bodies(): Generator<Body> {
-    const reader = this.#reader();
-    for (const { inode, depth, isStub } of walkImage(reader, this.#where)) {
-      if (inode === undefined || isStub) continue;
-      givenXattrs(reader, inode, depth === 0); // refuses what readTree() would refuse
-      if (isExternal(inode)) yield readBody(reader, inode);
+  /**
+   * The same as they are met, some of them more than once: for whoever need not hold a million ids.
+   * @returns raw digests, views of the image
+   */
+  *eachObject(algorithm: Algorithm): Generator<Uint8Array> {
+    for (const { body } of this.files()) {
+      if (body.digest?.length === digestBytes(algorithm)) yield body.digest;
+      const other = otherObject(body, algorithm);
+      if (other !== undefined) yield other;
     }
   }
 

@@ -3,19 +3,13 @@
 import type { Where } from '../../errors.ts';
 import { type ByteString, byteStringFromBytes } from '../byte-string.ts';
 import type { Directory, InodeMetadata, Leaf, Xattr } from '../tree.ts';
-import { givenXattrs, isExternal, readBody } from './body-reader.ts';
+import { contentOf, givenXattrs, isExternal, readBody, targetOf } from './body-reader.ts';
 import { EntryOrder } from './entry-order.ts';
 import { walkImage } from './image-walk.ts';
 import type { ImageInode, InodeReader } from './inode-reader.ts';
-import { Layout, SLOT_BYTES } from './layout.ts';
-import {
-  ESCAPED_PREFIX,
-  OPAQUE_MARK_VALUE,
-  OPAQUE_MARKS,
-  OVERLAY_PREFIX,
-  WHITEOUT_MARKS,
-  WHITEOUTS_MARKS,
-} from './overlay.ts';
+import { SLOT_BYTES } from './layout.ts';
+import { ESCAPED_PREFIX, OVERLAY_PREFIX, WHITEOUT_MARKS } from './overlay.ts';
+import { directoryMarks, hasWhiteoutMarks, isMarkedDirectory } from './whiteouts.ts';
 
 interface OpenDirectory {
   directory: Directory;
@@ -42,10 +36,7 @@ class TreeBuilder {
     this.#reader = reader;
     const { version } = reader.header;
     this.#isFamilyA = version !== 2;
-    this.#marks = new Map([
-      ...WHITEOUTS_MARKS.map((name) => [name, NO_VALUE] as const),
-      ...(version === 1 ? OPAQUE_MARKS.map((name) => [name, OPAQUE_MARK_VALUE] as const) : []),
-    ]);
+    this.#marks = directoryMarks(version);
   }
 
   build(where: Where): Directory {
@@ -74,7 +65,7 @@ class TreeBuilder {
   #directory(inode: ImageInode, isRoot: boolean): OpenDirectory {
     const xattrs = givenXattrs(this.#reader, inode, isRoot);
     const directory: Directory = { kind: 'directory', ...metadataOf(inode, xattrs), entries: new Map() };
-    return { directory, isMarked: this.#isFamilyA && hasAll(inode.xattrs, this.#marks), isUnmarked: false };
+    return { directory, isMarked: isMarkedDirectory(inode, this.#marks), isUnmarked: false };
   }
 
   #link(nid: number): Leaf {
@@ -88,7 +79,7 @@ class TreeBuilder {
   }
 
   #leaf(inode: ImageInode, parent: OpenDirectory): Leaf {
-    const leaf = isWhiteoutFile(inode) && parent.isMarked ? this.#whiteout(inode, parent) : this.#plainLeaf(inode);
+    const leaf = parent.isMarked && hasWhiteoutMarks(inode) ? this.#whiteout(inode, parent) : this.#plainLeaf(inode);
     if (this.#isFamilyA) stateNlink(leaf, inode.nlink, 1);
     this.#leaves.set(inode.nid, leaf);
     return leaf;
@@ -97,11 +88,8 @@ class TreeBuilder {
   #plainLeaf(inode: ImageInode): Leaf {
     const metadata = metadataOf(inode, givenXattrs(this.#reader, inode, false));
     switch (inode.kind) {
-      case 'symlink': {
-        const target = byteStringFromBytes(this.#content(inode));
-        if (target.includes('\0')) this.#reader.fail('symlink target', inode.offset, 'contains a NUL');
-        return { kind: 'symlink', ...metadata, target };
-      }
+      case 'symlink':
+        return { kind: 'symlink', ...metadata, target: byteStringFromBytes(targetOf(this.#reader, inode)) };
       case 'character':
       case 'block':
         return { kind: inode.kind, ...metadata, rdev: inode.u };
@@ -111,7 +99,7 @@ class TreeBuilder {
       default:
         return isExternal(inode)
           ? { kind: 'external', ...metadata, sizeBytes: inode.sizeBytes, ...readBody(this.#reader, inode) }
-          : { kind: 'file', ...metadata, content: this.#content(inode) };
+          : { kind: 'file', ...metadata, content: contentOf(this.#reader, inode) };
     }
   }
 
@@ -123,32 +111,6 @@ class TreeBuilder {
     parent.isUnmarked = true;
     return { kind: 'character', ...metadataOf(inode, xattrs), rdev: 0 };
   }
-
-  /** A view of the image where the content is in one piece. */
-  #content(inode: ImageInode): Uint8Array {
-    const { blocks, tail } = this.#reader.dataOf(inode);
-    if (tail.length === 0) return blocks;
-    if (blocks.length === 0) return tail;
-    const content = new Uint8Array(blocks.length + tail.length);
-    content.set(blocks);
-    content.set(tail, blocks.length);
-    return content;
-  }
-}
-const NO_VALUE = '' as ByteString;
-
-/** A regular file that stands for a whiteout, if its directory agrees; otherwise somebody gave it these xattrs. */
-const WHITEOUT_VALUES = new Map(WHITEOUT_MARKS.map((name) => [name as ByteString, NO_VALUE]));
-const isWhiteoutFile = ({ kind, layout, sizeBytes, xattrs }: ImageInode): boolean =>
-  kind === 'file' && layout === Layout.plain && sizeBytes === 0 && hasAll(xattrs, WHITEOUT_VALUES);
-
-function hasAll(xattrs: Xattr[], wanted: ReadonlyMap<ByteString, ByteString>): boolean {
-  let found = 0;
-  for (const { name, value } of xattrs) {
-    const expected = wanted.get(name);
-    if (expected !== undefined && value.length === expected.length && byteStringFromBytes(value) === expected) found++;
-  }
-  return found === wanted.size;
 }
 
 /** @param stored names as stored, which the xattrs have lost their escape of */

@@ -1,8 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { CfsError, FormatError } from '../../../src/errors.ts';
+import { byteStringFromBytes, byteStringToText } from '../../../src/formats/byte-string.ts';
 import { parseDumpfile, serializeDumpfile } from '../../../src/formats/dumpfile.ts';
 import { ErofsImage, isErofsImage } from '../../../src/formats/erofs/reader.ts';
 import { serializeErofs } from '../../../src/formats/erofs/writer.ts';
+import { objectIdFromBytes } from '../../../src/formats/ids.ts';
+import type { Directory, Inode } from '../../../src/formats/tree.ts';
 import { readVectorJson } from '../../support/vectors.ts';
 import { loadImageVectors, readUnpacked } from './image-vectors.ts';
 import { infoDump } from './info-dump.ts';
@@ -22,6 +25,21 @@ describe.each(vectors)('$name', ({ bytes, version, objects, infoDump: expectedDu
     expect(image.payloads()).toEqual(objects);
   });
 
+  test('has the same files when no tree is made of it', () => {
+    const seen = new Set<Inode>();
+    const expected: string[] = [];
+    walkTree(image.readTree(), '', (path, inode) => {
+      if (inode.kind !== 'external' || seen.has(inode)) return;
+      seen.add(inode);
+      expected.push(`${path} ${inode.sizeBytes} ${inode.digest} ${inode.payload}`);
+    });
+    const files = Array.from(image.files(), ({ directory, name, sizeBytes, body: { digest, payload } }) => {
+      const texts = [digest && objectIdFromBytes(digest), payload && byteStringFromBytes(payload)];
+      return `${directory}/${byteStringToText(name)} ${sizeBytes} ${texts.join(' ')}`;
+    });
+    expect(files).toEqual(expected.map((line) => line.replaceAll('undefined', '')));
+  });
+
   test('is the same when it is written again, also by way of a dumpfile', () => {
     const options = { version, algorithm: 'sha256' } as const;
     const root = image.readTree();
@@ -30,6 +48,14 @@ describe.each(vectors)('$name', ({ bytes, version, objects, infoDump: expectedDu
     expect(Buffer.compare(serializeErofs(parseDumpfile(dump), options), bytes)).toBe(0);
   });
 });
+
+function walkTree(directory: Directory, path: string, visit: (path: string, inode: Inode) => void): void {
+  for (const [name, inode] of directory.entries) {
+    const here = `${path}/${byteStringToText(name)}`;
+    visit(here, inode);
+    if (inode.kind === 'directory') walkTree(inode, here, visit);
+  }
+}
 
 test('the dump of composefs-info describes the tree that we read', () => {
   // but for the marks of version 1, which it prints as if somebody had set them
@@ -95,6 +121,7 @@ describe('damaged images', () => {
       (image) => image.readTree(),
       (image) => image.payloads(),
       (image) => image.objects('sha256'),
+      (image) => [...image.files()],
     ];
     for (const read of readers) {
       const started = performance.now();
@@ -142,6 +169,31 @@ describe('damaged images', () => {
     }
     expect(accepted).toBeGreaterThan(0); // owners, permissions, times
   });
+
+  test.each(vectors.filter(({ name }) => /whiteouts|hardlinks|mixed/.test(name)))(
+    '$name with any byte changed: what makes no tree has no files, for the same reason',
+    ({ bytes: sound }) => {
+      const bytes = sound.slice();
+      const outcome = (read: (image: ErofsImage) => unknown): string => {
+        try {
+          read(ErofsImage.open(bytes));
+          return 'read';
+        } catch (error) {
+          return (error as Error).message;
+        }
+      };
+      const outcomes = new Set<string>();
+      for (let at = 1024; at < bytes.length; at += at < 12000 ? 5 : 257) {
+        const before = bytes[at];
+        bytes[at] ^= 1 << (at % 8);
+        const ofTree = outcome((image) => image.readTree());
+        expect(outcome((image) => [...image.files()])).toBe(ofTree);
+        outcomes.add(ofTree);
+        bytes[at] = before;
+      }
+      expect(outcomes.size).toBeGreaterThan(10);
+    },
+  );
 });
 
 test('an image is told from a dumpfile by its first bytes', () => {
