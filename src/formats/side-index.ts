@@ -69,24 +69,12 @@ export class SideIndexSegment {
 
   private constructor(bytes: Uint8Array, algorithm: Algorithm, sha256: Hashing['sha256'], where: Where) {
     const reader = new ByteReader(bytes, { ...where, format: 'side index' });
-    if (!reader.take('magic', MAGIC.length).every((byte, i) => byte === MAGIC[i]))
-      reader.fail('magic', 'not a segment');
-    const version = reader.u32le('version');
-    if (version !== VERSION)
-      throw new UnknownSegmentVersionError(`version ${version}, we know ${VERSION}`, reader.where);
-    const number = reader.u32le('algorithm');
-    if (number !== FS_VERITY_ALGORITHM_NUMBER[algorithm])
-      reader.fail('algorithm', `${number} is not that of ${algorithm}`);
-    this.count = reader.u32le('entries');
-    const commits = reader.u32le('commits');
-    const objects = reader.u32le('objects');
-    const digests = reader.u32le('digests');
-    reader.take('bucket', BUCKETS_BYTES);
+    const { entries, commits, objects, digests } = readHeader(reader, algorithm);
+    this.count = entries;
     this.#idBytes = digestBytes(algorithm);
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const commitsAt = HEADER_BYTES;
-    this.#objectsAt = commitsAt + CHECKSUM_BYTES * commits;
+    this.#objectsAt = HEADER_BYTES + CHECKSUM_BYTES * commits;
     this.#digestsAt = this.#objectsAt + this.#idBytes * objects;
     const checksumsAt = this.#digestsAt + SHA256_BYTES * digests;
     this.#recordsAt = checksumsAt + CHECKSUM_BYTES * this.count;
@@ -104,7 +92,7 @@ export class SideIndexSegment {
       fail('bucket', HEADER_BYTES - 4, 'last bucket end is not the number of entries');
     this.#table.checkOrder(fail);
     this.#checkRecords(commits, objects, digests, fail);
-    this.commits = Array.from({ length: commits }, (_, i) => checksumFromBytes(bytes, commitsAt + CHECKSUM_BYTES * i));
+    this.commits = readCommits(bytes, commits);
   }
 
   /** @throws UnknownSegmentVersionError; FormatError for everything else that is wrong */
@@ -175,6 +163,52 @@ export class SideIndexSegment {
       )
         fail('record', this.#recordsAt + RECORD_BYTES * index, 'names a commit, object or digest that is not there');
     }
+  }
+}
+
+/** Numbers of what is in a segment. */
+interface SegmentHeader {
+  entries: number;
+  commits: number;
+  objects: number;
+  digests: number;
+}
+
+function readHeader(reader: ByteReader, algorithm: Algorithm): SegmentHeader {
+  if (!reader.take('magic', MAGIC.length).every((byte, i) => byte === MAGIC[i])) reader.fail('magic', 'not a segment');
+  const version = reader.u32le('version');
+  if (version !== VERSION) throw new UnknownSegmentVersionError(`version ${version}, we know ${VERSION}`, reader.where);
+  const number = reader.u32le('algorithm');
+  if (number !== FS_VERITY_ALGORITHM_NUMBER[algorithm])
+    reader.fail('algorithm', `${number} is not that of ${algorithm}`);
+  const header = {
+    entries: reader.u32le('entries'),
+    commits: reader.u32le('commits'),
+    objects: reader.u32le('objects'),
+    digests: reader.u32le('digests'),
+  };
+  reader.take('bucket', BUCKETS_BYTES);
+  return header;
+}
+
+const readCommits = (bytes: Uint8Array, count: number): Checksum[] =>
+  Array.from({ length: count }, (_, i) => checksumFromBytes(bytes, HEADER_BYTES + CHECKSUM_BYTES * i));
+
+/** Header and commits of most segments; a few thousand commits have room. */
+export const SEGMENT_HEAD_BYTES = 64 * 1024;
+
+/**
+ * The commits whose entries a segment has, from its first bytes alone: nothing is checked, the header may be damaged.
+ * @param head at most SEGMENT_HEAD_BYTES
+ * @returns undefined where it is no segment that we know, or has more commits than there is room for
+ */
+export function peekSegmentCommits(head: Uint8Array, algorithm: Algorithm): Checksum[] | undefined {
+  try {
+    const { commits } = readHeader(new ByteReader(head, { format: 'side index' }), algorithm);
+    return HEADER_BYTES + CHECKSUM_BYTES * commits > head.length ? undefined : readCommits(head, commits);
+  } catch (error) {
+    if (error instanceof FormatError) return undefined;
+    throw error;
   }
 }
 

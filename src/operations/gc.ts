@@ -5,7 +5,7 @@ import { isChecksum } from '../formats/ids.ts';
 import { type Progress, silentProgress } from '../progress.ts';
 import { commitmetaRefPath, commitStreamName, parseStreamName, partialRefPath } from '../store/ostree-refs.ts';
 import type { Repository } from '../store/repository.ts';
-import { pruneSideIndex } from '../store/side-index.ts';
+import { pruneSideIndex } from '../store/side-index-prune.ts';
 import { LiveObjects } from './gc-mark.ts';
 import { type SweepCounts, sweepFiles, sweepNames } from './gc-sweep.ts';
 

@@ -2,11 +2,11 @@
 
 import { CfsError, problemText } from '../errors.ts';
 import type { Checksum } from '../formats/ids.ts';
+import { listStoredCommits } from '../store/ostree-refs.ts';
 import type { Repository } from '../store/repository.ts';
 import type { SideIndex } from '../store/side-index.ts';
 import { readGaps, writeGaps } from '../store/side-index-gaps.ts';
 import { findCommit } from './commit-reader.ts';
-import { listCommits } from './resolve-name.ts';
 
 /**
  * Adds what is missing in the index; takes time once for each such commit.
@@ -23,7 +23,7 @@ export async function coverStoredCommits(
   try {
     const gaps = await readGaps(repo.path);
     const waiting: Checksum[] = [];
-    for (const commit of await listCommits(repo)) {
+    for (const commit of await listStoredCommits(repo.streams)) {
       if (index.isComplete && index.hasCommit(commit) && !gaps.has(commit)) continue;
       if (!except.has(commit)) await cover(repo, index, commit);
       else if (gaps.has(commit) || !index.isComplete) waiting.push(commit);

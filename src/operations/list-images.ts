@@ -6,11 +6,12 @@ import { ErofsImage } from '../formats/erofs/reader.ts';
 import type { Algorithm, Checksum, ObjectId } from '../formats/ids.ts';
 import { isObjectId } from '../formats/ids.ts';
 import type { Directory } from '../formats/tree.ts';
+import { listStoredCommits } from '../store/ostree-refs.ts';
 import type { Repository } from '../store/repository.ts';
 import { findCommit } from './commit-reader.ts';
 import { IMAGE_REF } from './commit-stream.ts';
 import type { ErofsVersion } from './create-image.ts';
-import { listCommits } from './resolve-name.ts';
+
 import type { Tree } from './resolve-tree.ts';
 import { walkTree } from './tree-path.ts';
 
@@ -51,7 +52,7 @@ async function namesOfImages(repo: Repository): Promise<Map<string, string[]>> {
 
 async function commitsOfImages(repo: Repository): Promise<Map<ObjectId, Checksum>> {
   const commits = new Map<ObjectId, Checksum>();
-  for (const checksum of await listCommits(repo)) {
+  for (const checksum of await listStoredCommits(repo.streams)) {
     const stored = await findCommit(repo, checksum);
     for (const [ref, id] of stored?.namedRefs ?? []) if (ref.startsWith(IMAGE_REF)) commits.set(id, checksum);
   }

@@ -2,7 +2,7 @@
 
 import { FormatError, NotFoundError, UsageError } from '../errors.ts';
 import { type Checksum, isChecksum } from '../formats/ids.ts';
-import { OWN_REFS, ostreeRefOfPath, ostreeRefPath, parseStreamName } from '../store/ostree-refs.ts';
+import { listStoredCommits, OWN_REFS, ostreeRefOfPath, ostreeRefPath, parseStreamName } from '../store/ostree-refs.ts';
 import type { Repository } from '../store/repository.ts';
 
 /** Shorter prefixes of a commit are refused: a ref could look like one. */
@@ -36,16 +36,6 @@ export async function listRefs(repo: Repository): Promise<LocalRef[]> {
     if (ref !== undefined && parsed?.kind === 'commit') refs.push({ ref, commit: parsed.commit, stream: target });
   }
   return refs.sort((a, b) => (a.ref < b.ref ? -1 : a.ref > b.ref ? 1 : 0));
-}
-
-/** Checksums of all stored commits, sorted. */
-export async function listCommits(repo: Repository): Promise<Checksum[]> {
-  const commits: Checksum[] = [];
-  for await (const { name } of repo.streams.list()) {
-    const parsed = parseStreamName(name);
-    if (parsed?.kind === 'commit') commits.push(parsed.commit);
-  }
-  return commits.sort();
 }
 
 /** First-level names of the streams that refs lead to. */
@@ -86,7 +76,7 @@ export async function resolveCommit(repo: Repository, name: string): Promise<Che
 async function findByChecksum(repo: Repository, text: string): Promise<Checksum | undefined> {
   if (isChecksum(text)) return text;
   if (!/^[0-9a-f]+$/.test(text) || text.length > 64) return undefined;
-  const matches = (await listCommits(repo)).filter((commit) => commit.startsWith(text));
+  const matches = (await listStoredCommits(repo.streams)).filter((commit) => commit.startsWith(text));
   if (matches.length === 0) return undefined;
   if (text.length < MIN_PREFIX_DIGITS)
     throw new UsageError(`${text} is too short for a commit, give at least ${MIN_PREFIX_DIGITS} digits`);

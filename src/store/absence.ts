@@ -1,5 +1,7 @@
 /** What is not there, or is gone meanwhile. */
 
+import { unlinkSync } from 'node:fs';
+
 /** Whether the file system said that there is no such entry. */
 export const isAbsent = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT';
 
@@ -7,4 +9,15 @@ export const isAbsent = (error: unknown): boolean => (error as NodeJS.ErrnoExcep
 export function ignoreAbsent(error: unknown): undefined {
   if (!isAbsent(error)) throw error;
   return undefined;
+}
+
+/** @returns whether the name was there */
+export function unlinkIfThere(path: string): boolean {
+  try {
+    unlinkSync(path);
+    return true;
+  } catch (error) {
+    if (!isAbsent(error)) throw error;
+    return false;
+  }
 }

@@ -4,6 +4,7 @@
  */
 
 import { type Checksum, isChecksum } from '../formats/ids.ts';
+import type { LinkDirectory } from './links.ts';
 
 /** First component of the ref path of every ostree ref. */
 export const OSTREE_REFS = 'ostree';
@@ -55,4 +56,14 @@ export function parseStreamName(name: string): CommitStreamName | undefined {
     if (name.startsWith(prefix) && isChecksum(commit)) return { kind, commit };
   }
   return undefined;
+}
+
+/** Checksums of all stored commits, sorted. */
+export async function listStoredCommits(streams: LinkDirectory): Promise<Checksum[]> {
+  const commits: Checksum[] = [];
+  for await (const { name } of streams.list()) {
+    const parsed = parseStreamName(name);
+    if (parsed?.kind === 'commit') commits.push(parsed.commit);
+  }
+  return commits.sort();
 }

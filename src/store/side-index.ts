@@ -3,8 +3,7 @@
  * that trouble with it is a warning and never an error.
  */
 
-import { lstatSync } from 'node:fs';
-import { lstat, readdir, unlink } from 'node:fs/promises';
+import { closeSync, lstatSync } from 'node:fs';
 import { join } from 'node:path';
 import { FormatError, problemText } from '../errors.ts';
 import type { CommitMap } from '../formats/commit-map.ts';
@@ -18,17 +17,20 @@ import {
   UnknownSegmentVersionError,
 } from '../formats/side-index.ts';
 import { nodeHashing } from '../native.ts';
-import { ignoreAbsent } from './absence.ts';
+import { unlinkIfThere } from './absence.ts';
 import { commitStreamName } from './ostree-refs.ts';
-import { openRegularFile, readWhole } from './regular-file.ts';
+import { openRegularFileSync, readWholeSync } from './regular-file.ts';
 import type { Repository } from './repository.ts';
-import { SIDE_INDEX_DIRECTORY, TEMPORARY_PREFIX, writeIndexFile } from './side-index-files.ts';
-import { storedCommits, writeGaps } from './side-index-gaps.ts';
+import {
+  isSegmentName,
+  listIndexFiles,
+  SIDE_INDEX_DIRECTORY,
+  TEMPORARY_PREFIX,
+  writeIndexFile,
+} from './side-index-files.ts';
 
 export type { SideIndexEntry } from '../formats/side-index.ts';
 
-/** A segment is named after its content, so that two writers of the same segment write the same file. */
-const SEGMENT_NAME = /^[0-9a-f]{32}\.segment$/;
 /**
  * Smaller segments are merged with a new one while each is at most so many times as large as what is merged already. What is left
  * grows by more than that from one segment to the next: few segments, and each entry is rewritten a few times in its life.
@@ -38,7 +40,7 @@ const MERGE_RATIO = 2;
 /** Another process may merge while we read: a segment that has just gone is in one that has come. */
 const LOAD_TRIES = 3;
 
-type Warn = (message: string) => void;
+export type Warn = (message: string) => void;
 
 interface OpenSegment {
   name: string;
@@ -94,12 +96,12 @@ export class SideIndex {
     const isStored = this.#storedCommits();
     for (let tries = 0; tries < LOAD_TRIES; tries++) {
       const known = new Map(this.#segments.map((open) => [open.name, open.segment]));
-      const names = (await this.#names()).filter((name) => SEGMENT_NAME.test(name));
+      const names = this.#names().filter(isSegmentName);
       this.#segments = [];
       this.#damaged = [];
       let vanished = false;
       for (const name of names) {
-        const segment = known.get(name) ?? (await this.#read(name));
+        const segment = known.get(name) ?? this.#read(name);
         if (segment === undefined) vanished = true;
         else if (segment !== 'unusable') this.#segments.push({ name, segment, stored: segment.commits.map(isStored) });
       }
@@ -162,7 +164,7 @@ export class SideIndex {
       builder.add(objects.checksumBytesAt(index), commitBytes, sizeBytes, object, object && digest);
     }
     if (builder.count > 0) await this.#merge(builder, this.#smallSegments(builder.count));
-    await this.#removeFiles(this.#damaged.splice(0));
+    this.#removeFiles(this.#damaged.splice(0));
   }
 
   /** Rewrites the segments that name any of these commits without their entries. */
@@ -172,16 +174,15 @@ export class SideIndex {
     for (const open of touched) await this.#merge(new SideIndexBuilder(this.#algorithm), [open]);
   }
 
-  /**
-   * Drops the entries of all commits that are not stored any more, damaged segments, and leftover temporaries: for whoever holds the
-   * exclusive lock. Other commits may have relied on them.
-   */
-  async prune(): Promise<void> {
-    const gone = this.#segments.flatMap(({ segment, stored }) => segment.commits.filter((_, i) => !stored[i]));
-    if (gone.length > 0) await writeGaps(this.#repositoryPath, await storedCommits(this.#repositoryPath));
-    await this.dropCommits(new Set(gone));
-    const leftovers = (await this.#names()).filter((name) => name.startsWith(TEMPORARY_PREFIX));
-    await this.#removeFiles([...this.#damaged.splice(0), ...leftovers]);
+  /** Commits that have entries and are not stored any more. */
+  get goneCommits(): ReadonlySet<Checksum> {
+    return new Set(this.#segments.flatMap(({ segment, stored }) => segment.commits.filter((_, i) => !stored[i])));
+  }
+
+  /** Removes damaged segments and leftover temporaries: for whoever holds the exclusive lock. */
+  removeLeftovers(): void {
+    const leftovers = this.#names().filter((name) => name.startsWith(TEMPORARY_PREFIX));
+    this.#removeFiles([...this.#damaged.splice(0), ...leftovers]);
   }
 
   /** Segments to be rewritten together with `count` new entries. */
@@ -210,7 +211,7 @@ export class SideIndex {
     }
     const written = builder.count > 0 ? await this.#write(builder) : undefined;
     const gone = old.filter(({ name }) => name !== written?.name);
-    await this.#removeFiles(gone.map(({ name }) => name));
+    this.#removeFiles(gone.map(({ name }) => name));
     this.#segments = this.#segments.filter(
       ({ name }) => name !== written?.name && !gone.some((open) => open.name === name),
     );
@@ -228,12 +229,9 @@ export class SideIndex {
   }
 
   /** Everything in the directory; nothing where there is none, or something else in its place. */
-  async #names(): Promise<string[]> {
+  #names(): string[] {
     try {
-      const stats = await lstat(this.#directory).catch(ignoreAbsent);
-      if (stats === undefined) return [];
-      if (!stats.isDirectory()) throw new FormatError('is no directory', { file: SIDE_INDEX_DIRECTORY });
-      return await readdir(this.#directory);
+      return listIndexFiles(this.#repositoryPath);
     } catch (error) {
       this.#warn(`the side index is not used: ${problemText(error)}`);
       return [];
@@ -241,26 +239,27 @@ export class SideIndex {
   }
 
   /** @returns undefined when it is not there any more */
-  async #read(name: string): Promise<SideIndexSegment | 'unusable' | undefined> {
+  #read(name: string): SideIndexSegment | 'unusable' | undefined {
     const where = { file: `${SIDE_INDEX_DIRECTORY}/${name}` };
-    let isFile = false;
+    let fd: number | undefined;
     try {
-      const file = await openRegularFile(join(this.#directory, name), where);
+      const file = openRegularFileSync(join(this.#directory, name), where);
       if (file === undefined) return undefined;
-      await using handle = file.handle;
-      isFile = true;
-      const bytes = await readWhole(handle, file.stats.size, MAX_SEGMENT_BYTES, where);
+      fd = file.fd;
+      const bytes = readWholeSync(fd, file.stats.size, MAX_SEGMENT_BYTES, where);
       return SideIndexSegment.parse(bytes, this.#algorithm, nodeHashing.sha256, where);
     } catch (error) {
       this.#warn(`a part of the side index is not used: ${problemText(error)}`);
-      if (isFile && error instanceof FormatError && !(error instanceof UnknownSegmentVersionError))
+      if (fd !== undefined && error instanceof FormatError && !(error instanceof UnknownSegmentVersionError))
         this.#damaged.push(name);
       return 'unusable';
+    } finally {
+      if (fd !== undefined) closeSync(fd);
     }
   }
 
-  async #removeFiles(names: readonly string[]): Promise<void> {
-    for (const name of names) await unlink(join(this.#directory, name)).catch(ignoreAbsent);
+  #removeFiles(names: readonly string[]): void {
+    for (const name of names) unlinkIfThere(join(this.#directory, name));
   }
 
   /** Remembers what it has looked up. */
@@ -297,29 +296,25 @@ export interface SideIndexAddition {
 /** Records a stored commit. What goes wrong is a warning: the commit is complete without it. */
 export const appendToSideIndex = (
   repo: Repository,
-  { commit, map, sha256Digests, warn, opened, only }: SideIndexAddition,
-): Promise<void> =>
-  change(
-    repo,
+  {
+    commit,
+    map,
+    sha256Digests,
     warn,
-    (index) => index.append(commit, map, repo.algorithm === 'sha256' ? undefined : sha256Digests, only),
-    opened,
-  );
+    opened: index = new SideIndex(repo.path, repo.algorithm, warn),
+    only,
+  }: SideIndexAddition,
+): Promise<void> =>
+  changeSideIndex(repo, warn, async () => {
+    await index.load();
+    await index.append(commit, map, repo.algorithm === 'sha256' ? undefined : sha256Digests, only);
+  });
 
-/** After commits were removed. */
-export const pruneSideIndex = (repo: Repository, warn: Warn): Promise<void> =>
-  change(repo, warn, (index) => index.prune());
-
-async function change(
-  repo: Repository,
-  warn: Warn,
-  how: (index: SideIndex) => Promise<void>,
-  index = new SideIndex(repo.path, repo.algorithm, warn),
-): Promise<void> {
+/** Trouble becomes a warning. */
+export async function changeSideIndex(repo: Repository, warn: Warn, how: () => Promise<void>): Promise<void> {
   try {
     await repo.requireWritable();
-    await index.load();
-    await how(index);
+    await how();
   } catch (error) {
     warn(`the side index was not brought up to date: ${problemText(error)}`);
   }

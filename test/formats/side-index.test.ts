@@ -3,7 +3,12 @@ import { describe, expect, test } from 'vitest';
 import { CfsError, FormatError } from '../../src/errors.ts';
 import { portableHashing } from '../../src/formats/hashing.ts';
 import { type Algorithm, digestBytes, toHex } from '../../src/formats/ids.ts';
-import { SideIndexBuilder, SideIndexSegment, UnknownSegmentVersionError } from '../../src/formats/side-index.ts';
+import {
+  peekSegmentCommits,
+  SideIndexBuilder,
+  SideIndexSegment,
+  UnknownSegmentVersionError,
+} from '../../src/formats/side-index.ts';
 
 const { sha256 } = portableHashing;
 
@@ -81,6 +86,21 @@ test('the first entry of an object stays; a digest of the same content is taken 
   expect(entry(1)).toMatchObject({ commit: toHex(checksum(10)), sha256Digest: checksum(77) });
   expect(entry(2)).toMatchObject({ object, sha256Digest: undefined });
   expect(entry(3)).toMatchObject({ object: undefined, sha256Digest: undefined });
+});
+
+test('the head says whose entries there are', () => {
+  const commits = Array.from({ length: 50 }, (_, i) => checksum(i));
+  const list = commits.map((commit, i) => ({ checksum: checksum(100 + i), commit, sizeBytes: 1 }));
+  const bytes = build('sha512', list);
+  const headBytes = 32 + 1024 + 32 * commits.length;
+  expect(peekSegmentCommits(bytes.subarray(0, headBytes), 'sha512')).toEqual(commits.map(toHex));
+  for (let length = 0; length < headBytes; length++)
+    expect(peekSegmentCommits(bytes.subarray(0, length), 'sha512')).toBeUndefined();
+  expect(peekSegmentCommits(bytes, 'sha256')).toBeUndefined();
+  expect(peekSegmentCommits(bytes.with(8, 2), 'sha512')).toBeUndefined();
+  const claim = bytes.slice();
+  new DataView(claim.buffer).setUint32(20, 0xffffffff, true);
+  expect(peekSegmentCommits(claim, 'sha512')).toBeUndefined();
 });
 
 describe('damage', () => {

@@ -8,9 +8,10 @@ import { type Checksum, toHex } from '../../src/formats/ids.ts';
 import { initRepository } from '../../src/store/init.ts';
 import { commitStreamName } from '../../src/store/ostree-refs.ts';
 import { openRepository, type Repository } from '../../src/store/repository.ts';
-import { appendToSideIndex, openSideIndex, pruneSideIndex } from '../../src/store/side-index.ts';
+import { appendToSideIndex, openSideIndex } from '../../src/store/side-index.ts';
 import { SIDE_INDEX_DIRECTORY } from '../../src/store/side-index-files.ts';
 import { readGaps } from '../../src/store/side-index-gaps.ts';
+import { pruneSideIndex } from '../../src/store/side-index-prune.ts';
 import { runChecked } from '../support/run-command.ts';
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -59,7 +60,7 @@ async function makeCommit(newFiles: number, ...others: MadeCommit[]): Promise<Ma
   for (const { checksum, object, sizeBytes } of files) builder.add(checksum, archiveHeader(sizeBytes), object);
   const name = commitStreamName(toHex(commit) as Checksum);
   await mkdir(join(repositoryPath, 'streams'), { recursive: true });
-  await symlink('../objects/00/00', join(repositoryPath, 'streams', name));
+  await symlink(`../objects/00/${'0'.repeat(126)}`, join(repositoryPath, 'streams', name));
   const { content, objectRefs } = builder.build(commit);
   return { commit: toHex(commit) as Checksum, map: CommitMap.parse(content, objectRefs, 'sha512'), files };
 }
@@ -155,6 +156,36 @@ describe('commits that have gone', () => {
     await withRepository((repo) => pruneSideIndex(repo, warn));
     expect(await segments()).toEqual([]);
     expect(warnings).toEqual([]);
+  });
+
+  test('a segment of which nothing stays goes without being read', async () => {
+    const made = await makeCommit(100);
+    await append(made);
+    const [name] = await segments();
+    const bytes = await readFile(join(indexDirectory(), name));
+    bytes[bytes.length >> 1] ^= 1; // who reads it warns
+    await writeFile(join(indexDirectory(), name), bytes);
+    await removeStream(made);
+    await withRepository((repo) => pruneSideIndex(repo, warn));
+    expect(await segments()).toEqual([]);
+    expect(warnings).toEqual([]);
+  });
+
+  test('pruning removes damaged segments, and leaves newer ones and what is no file', async () => {
+    const made = await makeCommit(100);
+    await append(made);
+    const [name] = await segments();
+    const bytes = await readFile(join(indexDirectory(), name));
+    const [newer, strange] = ['ab', 'cd'].map((byte) => `${byte.repeat(16)}.segment`);
+    await writeFile(join(indexDirectory(), newer), bytes.with(8, 2));
+    await symlink('/etc/passwd', join(indexDirectory(), strange));
+    for (const at of [0, 12, 24, 1060, bytes.length >> 1])
+      await writeFile(
+        join(indexDirectory(), `${at.toString(16).padStart(32, '0')}.segment`),
+        bytes.with(at, bytes[at] ^ 1),
+      );
+    await withRepository((repo) => pruneSideIndex(repo, warn));
+    expect((await segments()).sort()).toEqual([name, newer, strange, 'gaps'].sort());
   });
 
   test('dropCommits takes those it is given', async () => {
