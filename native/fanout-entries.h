@@ -28,6 +28,7 @@ class FanoutEntries {
   /** Valid until the next call. nullptr: the end, or error(). */
   const dirent* next();
   int error() const { return error_; }
+  bool isOpen() const { return directory_ != nullptr; }
   int fd() const { return ::dirfd(directory_.get()); }
 
  private:

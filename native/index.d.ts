@@ -194,6 +194,11 @@ export class ObjectSweep {
   /** @param ids raw digests, concatenated */
   keep(ids: Uint8Array): void;
   /**
+   * Reads the directories on the pool while the caller finds out what stays, up to 32 MiB of names. What cannot be read is left to `sweep`,
+   * which must not be called before this has resolved.
+   */
+  readAhead(): Promise<void>;
+  /**
    * Goes through `count` of the directories `00` … `ff` on the pool. Everything that is a regular file, has the name of an object, and was
    * not kept, is counted as removed; with `remove` it is. Directories that are missing, or no directories, are passed over.
    */

@@ -1,99 +1,84 @@
 // The set of objects that stay, and one pass over the directories of a repository that takes everything else away.
-#include <sys/random.h>
+#include <atomic>
 
 #include "addon.h"
-#include "columns.h"
 #include "fanout-entries.h"
+#include "id-set.h"
 #include "js.h"
 
 namespace cfs {
 
 namespace {
 
-/** Ids of one algorithm, by their first 32 bytes: as good as all of them. */
-class IdSet {
- public:
-  IdSet() {
-    // ids come from strangers' streams: without secret factors they could choose ones that all collide
-    if (::getrandom(factors_, sizeof factors_, 0) != sizeof factors_) throw SystemProblem{errno, "getrandom"};
-    for (uint64_t& factor : factors_) factor |= 1;
-  }
+/** So many bytes of names may be read ahead; other directories are listed when they are swept. */
+constexpr size_t kMostBytesAhead = 32 * 1024 * 1024;
 
-  void add(const uint8_t* id) {
-    makeRoom(count_ + 1);
-    if (put(id)) count_++;
-  }
-
-  /** For so many in all: the table grows once for them. */
-  void makeRoom(size_t count) {
-    size_t slots = std::max(slots_, kFewestSlots);
-    while (count * 4 > slots * 3) slots *= 2;
-    if (slots > slots_) grow(slots);
-  }
-
-  bool has(const uint8_t* id) const {
-    if (slots_ == 0) return false;
-    const Key key = load(id);
-    for (size_t slot = slotOf(key);; slot = (slot + 1) & (slots_ - 1)) {
-      if (!used_[slot]) return false;
-      if (keys_[slot] == key) return true;
-    }
-  }
-
- private:
-  struct Key {
-    uint64_t words[4];
-    bool operator==(const Key& other) const { return std::memcmp(words, other.words, sizeof words) == 0; }
-  };
-  static constexpr size_t kFewestSlots = 1024;
-
-  static Key load(const uint8_t* id) {
-    Key key;
-    std::memcpy(key.words, id, sizeof key.words);
-    return key;
-  }
-
-  size_t slotOf(const Key& key) const {
-    uint64_t hash = 0;
-    for (int i = 0; i < 4; i++) hash += key.words[i] * factors_[i];
-    return (hash ^ hash >> 32) * factors_[4] >> shift_;
-  }
-
-  bool put(const uint8_t* id) {
-    const Key key = load(id);
-    size_t slot = slotOf(key);
-    for (; used_[slot]; slot = (slot + 1) & (slots_ - 1))
-      if (keys_[slot] == key) return false;
-    keys_[slot] = key;
-    used_[slot] = true;
-    return true;
-  }
-
-  void grow(size_t slots) {
-    const std::vector<Key> keys(std::move(keys_));
-    const std::vector<uint8_t> used(std::move(used_));
-    keys_.assign(slots, Key{});
-    used_.assign(slots, 0);
-    slots_ = slots;
-    shift_ = 64 - __builtin_ctzll(slots);
-    for (size_t i = 0; i < used.size(); i++)
-      if (used[i]) put(reinterpret_cast<const uint8_t*>(keys[i].words));
-  }
-
-  uint64_t factors_[5];
-  size_t slots_ = 0, count_ = 0;
-  int shift_ = 0;
-  std::vector<Key> keys_;
-  std::vector<uint8_t> used_;
+/** What lies in the directory of one first byte. */
+struct FanoutListing {
+  /** Whether the rest is all that lies there. */
+  bool complete = false;
+  /** Of everything whose name makes one. */
+  std::vector<uint8_t> ids;
+  std::vector<std::string> others;
 };
 
 struct SweepPlan {
   std::string objectsPath;
   size_t idBytes = 0;
   IdSet live;
+  FanoutListing ahead[kFanouts];
+  std::atomic<size_t> bytesAhead{0};
+  /** JavaScript thread only. */
+  bool readingAhead = false;
 };
 
-/** What was found in the directory of one first byte. */
+/** @return 0 or errno */
+int list(const SweepPlan& plan, FanoutEntries& entries, int root, uint8_t firstByte, FanoutListing& listing) {
+  if (const int error = entries.open(root, firstByte)) return error;
+  uint8_t id[kMaxDigestBytes] = {firstByte};
+  while (const dirent* entry = entries.next()) {
+    if (readObjectName(entry->d_name, plan.idBytes, id))
+      listing.ids.insert(listing.ids.end(), id, id + plan.idBytes);
+    else
+      listing.others.emplace_back(entry->d_name);
+  }
+  listing.complete = entries.error() == 0;
+  return entries.error();
+}
+
+/** Reads directories while somebody finds out what stays. What fails is tried again by the sweep, which tells. */
+class ReadAheadJob : public Job {
+ public:
+  ReadAheadJob(std::shared_ptr<SweepPlan> plan, Fd root, size_t count) : Job(count), plan_(std::move(plan)), root_(std::move(root)) {}
+
+  void run(Worker&, size_t begin, size_t end) override {
+    for (size_t i = begin; i < end; i++) {
+      if (plan_->bytesAhead.load(std::memory_order_relaxed) >= kMostBytesAhead) return;
+      FanoutListing listing;
+      try {
+        FanoutEntries entries;
+        list(*plan_, entries, root_.get(), static_cast<uint8_t>(i), listing);
+      } catch (const std::exception&) {
+        continue;
+      }
+      plan_->bytesAhead.fetch_add(listing.ids.size(), std::memory_order_relaxed);
+      plan_->ahead[i] = std::move(listing);
+    }
+  }
+
+  void cancel(size_t, size_t) override {}
+
+  napi_value settle(napi_env env) override {
+    plan_->readingAhead = false;
+    return makeUndefined(env);
+  }
+
+ private:
+  const std::shared_ptr<SweepPlan> plan_;
+  const Fd root_;
+};
+
+/** What was done in the directory of one first byte. */
 struct SweptFanout {
   int error = 0;
   /** Entry at which the error was; empty: the directory itself. */
@@ -106,54 +91,55 @@ struct SweptFanout {
 
 class FanoutSweep {
  public:
-  FanoutSweep(const SweepPlan& plan, int root, bool remove, SweptFanout& swept)
-      : plan_(plan), root_(root), remove_(remove), swept_(swept) {}
+  FanoutSweep(SweepPlan& plan, int root, bool remove, SweptFanout& swept) : plan_(plan), root_(root), remove_(remove), swept_(swept) {}
 
   void run(uint8_t firstByte) {
-    id_[0] = firstByte;
+    FanoutListing listing = std::move(plan_.ahead[firstByte]);
+    plan_.ahead[firstByte] = {};
     FanoutEntries entries;
-    swept_.error = entries.open(root_, firstByte);
-    // names first: what a listing does that is changed meanwhile is up to the file system
-    std::vector<std::string> dead;
-    while (const dirent* entry = entries.next()) look(entry->d_name, dead);
-    if (swept_.error == 0) swept_.error = entries.error();
-    for (const std::string& name : dead)
-      if (swept_.error == 0) take(entries.fd(), name);
+    if (!listing.complete) {
+      listing = {};
+      swept_.error = list(plan_, entries, root_, firstByte, listing);
+    }
+    swept_.others = std::move(listing.others);
+    const uint8_t* const end = listing.ids.data() + listing.ids.size();
+    for (const uint8_t* id = listing.ids.data(); id < end && swept_.error == 0; id += plan_.idBytes) {
+      if (plan_.live.has(id))
+        swept_.kept++;
+      else if (isThere(entries, firstByte))
+        take(entries.fd(), ObjectName(id, plan_.idBytes).text);
+    }
   }
 
  private:
-  void look(const char* name, std::vector<std::string>& dead) {
-    if (!readObjectName(name, plan_.idBytes, id_))
-      swept_.others.emplace_back(name);
-    else if (plan_.live.has(id_))
-      swept_.kept++;
-    else
-      dead.emplace_back(name);
+  /** Where it was read ahead, the directory is opened for the first removal. */
+  bool isThere(FanoutEntries& entries, uint8_t firstByte) {
+    if (!entries.isOpen()) swept_.error = entries.open(root_, firstByte);
+    return entries.isOpen();
   }
 
-  void take(int fd, const std::string& name) {
+  void take(int fd, const char* name) {
     struct stat facts;
-    if (::fstatat(fd, name.c_str(), &facts, AT_SYMLINK_NOFOLLOW) != 0) return fail(name);
+    if (::fstatat(fd, name, &facts, AT_SYMLINK_NOFOLLOW) != 0) return fail(name);
     if (!S_ISREG(facts.st_mode)) {
-      swept_.others.push_back(name);
+      swept_.others.emplace_back(name);
       return;
     }
-    if (remove_ && ::unlinkat(fd, name.c_str(), 0) != 0) return fail(name);
+    if (remove_ && ::unlinkat(fd, name, 0) != 0) return fail(name);
     swept_.removed++;
     swept_.removedBytes += static_cast<uint64_t>(facts.st_size);
   }
 
-  void fail(const std::string& name) {
+  void fail(const char* name) {
     if (errno == ENOENT) return;  // gone already
     swept_.error = errno;
     swept_.at = name;
   }
 
-  const SweepPlan& plan_;
+  SweepPlan& plan_;
   const int root_;
   const bool remove_;
   SweptFanout& swept_;
-  uint8_t id_[kMaxDigestBytes];
 };
 
 class SweepJob : public Job {
@@ -243,13 +229,32 @@ napi_value keep(Call& call) {
   return makeUndefined(call.env());
 }
 
+Fd openObjects(const SweepPlan& plan) {
+  return Fd(::open(plan.objectsPath.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+}
+
+const std::shared_ptr<SweepPlan>& idlePlanOf(Call& call) {
+  const std::shared_ptr<SweepPlan>& plan = planOf(call);
+  if (plan->readingAhead) throw ErrorToThrow{"ERR_CFS_NATIVE", "the directories are being read"};
+  return plan;
+}
+
+napi_value readAhead(Call& call) {
+  const std::shared_ptr<SweepPlan>& plan = idlePlanOf(call);
+  Fd root = openObjects(*plan);
+  const size_t rows = root.open() ? kFanouts : 0;  // the sweep says why not
+  napi_value promise = commonPool(call.env()).submit(std::make_shared<ReadAheadJob>(plan, std::move(root), rows));
+  plan->readingAhead = true;
+  return promise;
+}
+
 napi_value sweepFanouts(Call& call) {
   const size_t first = call.number(0, "first"), count = call.number(1, "count");
   if (first > kFanouts || count > kFanouts - first) throw TypeProblem{"there are 256 directories"};
   napi_value options = call.value(2);
   const bool remove = readFlag(call.env(), options, "remove");
-  const std::shared_ptr<SweepPlan>& plan = planOf(call);
-  Fd root(::open(plan->objectsPath.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  const std::shared_ptr<SweepPlan>& plan = idlePlanOf(call);
+  Fd root = openObjects(*plan);
   if (!root.open() && errno != ENOENT) throw SystemProblem{errno, "open"};
   const size_t rows = root.open() ? count : 0;  // a repository may be without objects
   return commonPool(call.env()).submit(std::make_shared<SweepJob>(plan, std::move(root), first, rows, remove));
@@ -261,7 +266,8 @@ void defineObjectSweep(napi_env env, napi_value exports) {
   const auto method = [](const char* name, napi_callback callback) {
     return napi_property_descriptor{name, nullptr, callback, nullptr, nullptr, nullptr, napi_default_method, nullptr};
   };
-  const napi_property_descriptor methods[] = {method("keep", entry<keep>), method("sweep", entry<sweepFanouts>)};
+  const napi_property_descriptor methods[] = {method("keep", entry<keep>), method("readAhead", entry<readAhead>),
+                                            method("sweep", entry<sweepFanouts>)};
   napi_value type;
   check(env, napi_define_class(env, "ObjectSweep", NAPI_AUTO_LENGTH, entry<construct>, nullptr, std::size(methods), methods, &type));
   setProperty(env, exports, "ObjectSweep", type);

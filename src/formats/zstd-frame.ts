@@ -59,8 +59,28 @@ export function splitZstdFrames(bytes: Uint8Array, where: Where = {}): ZstdFrame
   return frames;
 }
 
+/** The content of a frame that nothing has to be computed for: uncompressed blocks, without checksum, as short content is stored. */
+function storedContent(
+  bytes: Uint8Array,
+  { end, firstBlock, contentBytes, hasChecksum }: ZstdFrame,
+): Uint8Array | undefined {
+  if (hasChecksum) return undefined;
+  const reader = new ByteReader(bytes.subarray(0, end), { format: 'zstd' });
+  const parts: Uint8Array[] = [];
+  for (let at = firstBlock, last = false; !last; ) {
+    reader.seek('block header', at);
+    const block = readBlockHeader(reader, ZSTD_MAX_BLOCK_BYTES);
+    if (block.type !== BLOCK_RAW) return undefined;
+    parts.push(bytes.subarray(block.start, block.end));
+    ({ end: at, last } = block);
+  }
+  const content = joined(parts);
+  return contentBytes === undefined || contentBytes === content.length ? content : undefined;
+}
+
 /**
- * Lets a decoder of single frames decode whole streams: it gets only complete frames, and how much may come out of each.
+ * Lets a decoder of single frames decode whole streams: it gets only complete frames, and how much may come out of each. Frames that are not
+ * compressed it does not get: many streams have nothing else for their names, and Node's decoder takes milliseconds to load.
  * @param decode throws FormatError on damage, LimitError for more output than `maxBytes` (never 0)
  */
 export async function decompressByFrame(
@@ -70,8 +90,11 @@ export async function decompressByFrame(
 ): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let total = 0;
-  for (const { start, end, maxContentBytes } of splitZstdFrames(bytes)) {
-    const part = await decode(bytes.subarray(start, end), Math.max(1, Math.min(maxBytes - total, maxContentBytes)));
+  for (const frame of splitZstdFrames(bytes)) {
+    const { start, end, maxContentBytes } = frame;
+    const part =
+      storedContent(bytes, frame) ??
+      (await decode(bytes.subarray(start, end), Math.max(1, Math.min(maxBytes - total, maxContentBytes))));
     total += part.length;
     if (total > maxBytes) throw new LimitError(`expands to more than ${maxBytes} bytes`, { format: 'zstd' });
     parts.push(part);

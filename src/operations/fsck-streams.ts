@@ -135,7 +135,7 @@ export class StreamsCheck {
   async #checkNamedRefs({ namedRefs }: Splitstream, subjects: string[]): Promise<ObjectId[]> {
     const streams: ObjectId[] = [];
     for (const [name, id] of namedRefs) {
-      const kind = await this.#kindOf(id);
+      const kind = this.#kindOf(id);
       if (kind === undefined) {
         for (const subject of subjects)
           this.#findings.error('missing-named-ref', subject, `${JSON.stringify(name)}: object ${id} is missing`);
@@ -145,10 +145,10 @@ export class StreamsCheck {
     return streams;
   }
 
-  async #kindOf(id: ObjectId): Promise<ObjectKind | undefined> {
+  #kindOf(id: ObjectId): ObjectKind | undefined {
     if (!this.#objects.exists(id)) return undefined;
     try {
-      return await peekObjectKind(this.#repo.objects, id);
+      return peekObjectKind(this.#repo.objects, id);
     } catch (error) {
       problemText(error); // the object has a finding of its own
       return 'other';

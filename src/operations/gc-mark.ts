@@ -18,7 +18,8 @@ import {
 import { nodeZstd } from '../native.ts';
 import type { Progress } from '../progress.ts';
 import { FilePages } from '../store/file-pages.ts';
-import { type ObjectSweep, openObjectSweep } from '../store/object-sweep.ts';
+import type { ObjectSweep } from '../store/object-sweep.ts';
+import { openObjectSweep } from '../store/open-object-sweep.ts';
 import { commitStreamName, parseStreamName } from '../store/ostree-refs.ts';
 import type { Repository } from '../store/repository.ts';
 import { CommitObjects } from './commit-reader.ts';
@@ -47,10 +48,17 @@ export class LiveObjects {
   readonly #commits = new Map<Checksum, number>();
   readonly #partial = new Set<Checksum>();
 
-  constructor(repo: Repository, options: MarkOptions) {
+  private constructor(repo: Repository, sweep: ObjectSweep, options: MarkOptions) {
     this.#repo = repo;
     this.#options = options;
-    this.sweep = openObjectSweep(repo.objects.root, repo.algorithm);
+    this.sweep = sweep;
+  }
+
+  /** Nothing is kept yet. */
+  static async begin(repo: Repository, options: MarkOptions): Promise<LiveObjects> {
+    const sweep = await openObjectSweep(repo.objects.root, repo.algorithm);
+    sweep.readAhead();
+    return new LiveObjects(repo, sweep, options);
   }
 
   /** Reached as a stream: all that it needs stays. An object that merely happens to be a stream may stay without. */
@@ -99,7 +107,7 @@ export class LiveObjects {
 
   async #parentOf(id: ObjectId, name: string): Promise<Checksum | undefined> {
     const where = { file: `streams/${name}` };
-    const bytes = await this.#repo.objects.read(id, { maxBytes: MAX_COMMIT_STREAM_BYTES });
+    const bytes = this.#repo.objects.readSync(id, { maxBytes: MAX_COMMIT_STREAM_BYTES });
     const stream = await this.#parseStream(bytes, id, CONTENT_TYPE_OSTREE_COMMIT);
     const content = await readInlineContent(bytes, stream, {
       zstd: nodeZstd,
@@ -125,7 +133,7 @@ export class LiveObjects {
         this.#options.signal?.throwIfAborted();
         const { id } = next;
         this.sweep.keep(idToBytes(id));
-        const kind = next.kind === 'unknown' ? await this.#kindOf(id) : next.kind;
+        const kind = next.kind === 'unknown' ? this.#kindOf(id) : next.kind;
         if (kind === 'other') await this.#keepOther(id);
         else if (kind === 'image') await this.#keepImage(id);
         else for (const named of await this.#keepStream(id)) pending.push({ id: named, kind: 'unknown' });
@@ -138,7 +146,7 @@ export class LiveObjects {
     }
   }
 
-  async #kindOf(id: ObjectId): Promise<ObjectKind> {
+  #kindOf(id: ObjectId): ObjectKind {
     if (this.#streams.has(id)) return 'stream';
     return this.#images.has(id) ? 'image' : peekObjectKind(this.#repo.objects, id);
   }
@@ -174,7 +182,7 @@ export class LiveObjects {
   async #keepStream(id: ObjectId): Promise<Iterable<ObjectId>> {
     if (this.#streams.has(id)) return [];
     this.#streams.add(id);
-    const bytes = await this.#repo.objects.read(id, { maxBytes: MAX_COMMIT_STREAM_BYTES });
+    const bytes = this.#repo.objects.readSync(id, { maxBytes: MAX_COMMIT_STREAM_BYTES });
     const { objectRefs, namedRefs } = await this.#parseStream(bytes, id);
     this.sweep.keep(objectRefs);
     release(bytes);

@@ -3,7 +3,7 @@
  * name is left without its object (invariant I1).
  */
 
-import { lstat, readdir, unlink } from 'node:fs/promises';
+import { lstatSync, readdirSync, unlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { explainWriteError } from '../errors.ts';
 import type { ObjectId } from '../formats/ids.ts';
@@ -55,8 +55,8 @@ export async function sweepFiles(
   options: SweepOptions,
 ): Promise<Omit<SweepCounts, 'streamsRemoved' | 'imagesRemoved'>> {
   const { temporaries, ...objects } = await sweepObjects(repo, live, options);
-  const leftovers = [...temporaries, ...(await rootTemporaries(repo))];
-  if (!options.dryRun) for (const path of leftovers) await removeFile(repo, path);
+  const leftovers = [...temporaries, ...rootTemporaries(repo)];
+  if (!options.dryRun) for (const path of leftovers) removeFile(repo, path);
   return { ...objects, temporariesRemoved: leftovers.length };
 }
 
@@ -100,26 +100,26 @@ async function sweepObjects(
     for (const path of part.others) progress.warn(`${OBJECTS_DIRECTORY}/${path} is no object; it stays`);
     progress.update({ phase: 'sweep', done: swept.objectsKept + swept.objectsRemoved, bytesDone: swept.bytesRemoved });
   }
-  for (const { path, kind } of await repo.objects.outsiders()) {
+  for (const { path, kind } of repo.objects.outsiders()) {
     if (kind === 'file' && isTemporaryObjectName(basename(path))) swept.temporaries.push(path);
     else progress.warn(`${path} is no object; it stays`);
   }
   return swept;
 }
 
-async function rootTemporaries(repo: Repository): Promise<string[]> {
+function rootTemporaries(repo: Repository): string[] {
   const paths: string[] = [];
-  for (const name of await readdir(repo.path)) {
+  for (const name of readdirSync(repo.path)) {
     if (!isTemporaryRootName(name)) continue;
-    const stats = await lstat(join(repo.path, name));
+    const stats = lstatSync(join(repo.path, name));
     if (stats.isFile() || stats.isSymbolicLink()) paths.push(name);
   }
   return paths;
 }
 
-async function removeFile(repo: Repository, path: string): Promise<void> {
+function removeFile(repo: Repository, path: string): void {
   try {
-    await unlink(join(repo.path, path));
+    unlinkSync(join(repo.path, path));
   } catch (error) {
     throw explainWriteError(error, { file: path });
   }

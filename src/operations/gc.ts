@@ -38,7 +38,7 @@ export async function collectGarbage(repo: Repository, options: GcOptions = {}):
       throw new LockedError('garbage collection needs the exclusive lock', { file: repo.path });
     await repo.requireWritable();
   }
-  const live = new LiveObjects(repo, { keepDepth, progress, signal });
+  const live = await LiveObjects.begin(repo, { keepDepth, progress, signal });
   const ownRefs = await keepRefs(repo, live);
   for (const root of roots) await keepRoot(repo, live, root, progress);
   const deadRefs = await keepOwnRefs(repo, live, ownRefs);

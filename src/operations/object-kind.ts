@@ -1,5 +1,6 @@
 /** What an object is, where only its id is known: named refs may lead to streams, images or anything else. */
 
+import { closeSync, readSync } from 'node:fs';
 import { isErofsImage } from '../formats/erofs/reader.ts';
 import type { ObjectId } from '../formats/ids.ts';
 import { isSplitstream } from '../formats/splitstream.ts';
@@ -14,14 +15,13 @@ const HEAD_BYTES = 4096;
  * Told by the magic number alone, nothing is verified.
  * @throws MissingObjectError; FormatError when the object is no regular file
  */
-export async function peekObjectKind(objects: ObjectStore, id: ObjectId): Promise<ObjectKind> {
-  const { handle } = await objects.openUnverified(id);
+export function peekObjectKind(objects: ObjectStore, id: ObjectId): ObjectKind {
+  const { fd } = objects.openUnverifiedSync(id);
   try {
     const head = new Uint8Array(HEAD_BYTES);
-    const { bytesRead } = await handle.read(head, 0, HEAD_BYTES, 0);
-    return objectKind(head.subarray(0, bytesRead));
+    return objectKind(head.subarray(0, readSync(fd, head, 0, HEAD_BYTES, 0)));
   } finally {
-    await handle.close();
+    closeSync(fd);
   }
 }
 

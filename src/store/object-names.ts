@@ -1,6 +1,6 @@
 /** What lies below `objects/`, a few directories at a time: with the addon read on all cores, else here. */
 
-import type { Dirent } from 'node:fs';
+import { type Dirent, readdirSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Algorithm, idToBytes, isObjectId, type ObjectId } from '../formats/ids.ts';
@@ -39,7 +39,7 @@ export async function* readObjectNames(
   algorithm: Algorithm,
   isWanted: (firstByte: number) => boolean,
 ): AsyncGenerator<ObjectNames> {
-  const { fanouts } = await readTop(objectsPath);
+  const { fanouts } = readTop(objectsPath);
   const wanted = fanouts.filter(isWanted);
   let next: Promise<ObjectNames> | undefined;
   for (let at = 0; at < wanted.length; at += FANOUTS_AT_ONCE) {
@@ -55,13 +55,11 @@ export async function* readObjectNames(
 export const isFanout = (entry: Dirent): boolean => entry.isDirectory() && FANOUT_NAME.test(entry.name);
 
 /** What lies in `objects/` itself and is no directory of objects, sorted. */
-export async function readOutsiders(objectsPath: string): Promise<ObjectEntry[]> {
-  return (await readTop(objectsPath)).outsiders;
-}
+export const readOutsiders = (objectsPath: string): ObjectEntry[] => readTop(objectsPath).outsiders;
 
 /** `fanouts`: first bytes, sorted. */
-async function readTop(objectsPath: string): Promise<{ fanouts: number[]; outsiders: ObjectEntry[] }> {
-  const top = (await fs.readdir(objectsPath, { withFileTypes: true }).catch(ignoreAbsent)) ?? [];
+function readTop(objectsPath: string): { fanouts: number[]; outsiders: ObjectEntry[] } {
+  const top = readIfThere(objectsPath);
   top.sort((a, b) => (a.name < b.name ? -1 : 1));
   return {
     fanouts: top.filter(isFanout).map(({ name }) => Number.parseInt(name, 16)),
@@ -69,6 +67,14 @@ async function readTop(objectsPath: string): Promise<{ fanouts: number[]; outsid
       .filter((entry) => !isFanout(entry))
       .map((entry) => ({ path: `objects/${entry.name}`, kind: kindOf(entry) })),
   };
+}
+
+function readIfThere(path: string): Dirent[] {
+  try {
+    return readdirSync(path, { withFileTypes: true });
+  } catch (error) {
+    return ignoreAbsent(error) ?? [];
+  }
 }
 
 async function readFanouts(objectsPath: string, algorithm: Algorithm, firstBytes: number[]): Promise<ObjectNames> {

@@ -1,6 +1,6 @@
 /** `objects/`: immutable files named by their fs-verity digest. Whatever is read was checked against its name first. */
 
-import { lstatSync } from 'node:fs';
+import { closeSync, lstatSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import fs from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import type { OwnedBytes } from '../formats/owned-bytes.ts';
 import { native, nodeHashing } from '../native.ts';
 import { isAbsent } from './absence.ts';
 import { type ObjectEntry, type ObjectNames, readObjectNames, readOutsiders } from './object-names.ts';
-import { explainReadError, openRegularFile, readWhole } from './regular-file.ts';
+import { explainReadError, openRegularFile, openRegularFileSync, readWhole, readWholeSync } from './regular-file.ts';
 import { TemporaryObject } from './temporary-object.ts';
 import { measureVerity } from './verity.ts';
 
@@ -95,16 +95,31 @@ export class ObjectStore {
    * repository)
    */
   async read(id: ObjectId, { maxBytes }: { maxBytes: number }): Promise<OwnedBytes> {
-    const where: Where = { file: `objects/${objectRelativePath(id)}` };
     const { handle, sizeBytes } = await this.openUnverified(id);
     try {
-      const bytes = await readWhole(handle, sizeBytes, maxBytes, where);
-      const verdict = this.measure(handle.fd, id) ?? compare(nodeHashing.fsVerity(this.#options.algorithm, bytes), id);
-      throwUnlessIntact(verdict, id, where);
+      const bytes = await readWhole(handle, sizeBytes, maxBytes, whereOf(id));
+      this.#requireIntact(handle.fd, bytes, id);
       return bytes;
     } finally {
       await handle.close();
     }
+  }
+
+  /** The same at once: for whoever has nothing else to do meanwhile. @throws as `read` */
+  readSync(id: ObjectId, { maxBytes }: { maxBytes: number }): OwnedBytes {
+    const { fd, sizeBytes } = this.openUnverifiedSync(id);
+    try {
+      const bytes = readWholeSync(fd, sizeBytes, maxBytes, whereOf(id));
+      this.#requireIntact(fd, bytes, id);
+      return bytes;
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  #requireIntact(fd: number, bytes: Uint8Array, id: ObjectId): void {
+    const verdict = this.measure(fd, id) ?? compare(nodeHashing.fsVerity(this.#options.algorithm, bytes), id);
+    throwUnlessIntact(verdict, id, whereOf(id));
   }
 
   /**
@@ -123,7 +138,7 @@ export class ObjectStore {
    * @throws as `read`
    */
   async openVerified(id: ObjectId): Promise<{ handle: FileHandle; sizeBytes: number }> {
-    const where: Where = { file: `objects/${objectRelativePath(id)}` };
+    const where = whereOf(id);
     const opened = await this.openUnverified(id);
     try {
       const verdict = this.measure(opened.handle.fd, id) ?? compare(await this.#hash(opened.handle), id);
@@ -140,11 +155,18 @@ export class ObjectStore {
    * @throws MissingObjectError, FormatError when the name is taken by something that is no file
    */
   async openUnverified(id: ObjectId): Promise<{ handle: FileHandle; sizeBytes: number }> {
-    const where: Where = { file: `objects/${objectRelativePath(id)}` };
     this.#checkDirectory(id);
-    const opened = await openRegularFile(this.path(id), where);
-    if (opened === undefined) throw new MissingObjectError('is missing', where);
+    const opened = await openRegularFile(this.path(id), whereOf(id));
+    if (opened === undefined) throw new MissingObjectError('is missing', whereOf(id));
     return { handle: opened.handle, sizeBytes: opened.stats.size };
+  }
+
+  /** The same at once; the caller closes it. */
+  openUnverifiedSync(id: ObjectId): { fd: number; sizeBytes: number } {
+    this.#checkDirectory(id);
+    const opened = openRegularFileSync(this.path(id), whereOf(id));
+    if (opened === undefined) throw new MissingObjectError('is missing', whereOf(id));
+    return { fd: opened.fd, sizeBytes: opened.stats.size };
   }
 
   /** The kernel's word on an open object file; undefined where the content has to be hashed instead. */
@@ -204,11 +226,11 @@ export class ObjectStore {
       }
       yield* others;
     }
-    yield* await this.outsiders();
+    yield* this.outsiders();
   }
 
   /** What lies in `objects/` itself and is no directory of objects, sorted. */
-  outsiders(): Promise<ObjectEntry[]> {
+  outsiders(): ObjectEntry[] {
     return readOutsiders(this.root);
   }
 
@@ -254,6 +276,8 @@ export class ObjectStore {
     this.#checkedDirectories.add(fanout);
   }
 }
+
+const whereOf = (id: ObjectId): Where => ({ file: `objects/${objectRelativePath(id)}` });
 
 const compare = (digest: Uint8Array, id: ObjectId): ObjectVerdict => {
   const measured = objectIdFromBytes(digest);

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { CfsError, FormatError, LimitError } from '../../src/errors.ts';
 import { fromHex, toHex } from '../../src/formats/ids.ts';
 import { decompressZstd, storeZstd, zstdPieces } from '../../src/formats/zstd.ts';
-import { splitZstdFrames } from '../../src/formats/zstd-frame.ts';
+import { decompressByFrame, splitZstdFrames } from '../../src/formats/zstd-frame.ts';
 import { ZSTD_CODECS } from '../support/codecs.ts';
 import { readVector } from '../support/vectors.ts';
 
@@ -51,6 +51,28 @@ describe.each(Object.keys(CONTENTS))('%s', (name) => {
       expect(zstdDecompressSync(storeZstd(content)).compare(content)).toBe(0);
     }
   });
+});
+
+test('what is stored uncompressed is taken without a decoder, and copied', async () => {
+  const decoder = (): never => {
+    throw new Error('asked');
+  };
+  for (const size of SIZES) {
+    const content = CONTENTS.random(size);
+    const stored = storeZstd(content);
+    const taken = await decompressByFrame(concat(stored, SKIPPABLE, stored), 2 * size, decoder);
+    expect(Buffer.compare(taken, concat(content, content)), `${size} bytes`).toBe(0);
+    const alone = await decompressByFrame(stored, size, decoder);
+    alone.fill(0);
+    expect(stored).toEqual(storeZstd(content));
+    if (size > 0) await expect(decompressByFrame(stored, size - 1, decoder)).rejects.toThrow(LimitError);
+  }
+  // what has to be checked, or computed, is not taken: a content checksum, another size than the frame says, a run, a compressed block
+  const checked = compress(encode('x'), 3, { [constants.ZSTD_c_checksumFlag]: 1 });
+  const otherSize = concat(fromHex('28b52ffd40580000610900'), new Uint8Array(300)); // 256
+  const run = fromHex('28b52ffd00581b000061');
+  for (const frame of [checked, otherSize, run, compress(CONTENTS.json(300), 3)])
+    await expect(decompressByFrame(frame, 1 << 20, decoder)).rejects.toThrow('asked');
 });
 
 test('matches that reach back a small window, over and over', () => {

@@ -35,7 +35,11 @@ export const gcCommand = (cli: CliContext) =>
     .option('--root <name>', 'keep this stream, image or commit too; may be repeated', repeatable)
     .option('--keep-depth <n>', 'keep so many ancestors of each kept commit', wholeNumber(0))
     .action(async ({ dryRun, root, keepDepth }: Flags) => {
-      await using repo = await cli.openRepository({ lock: dryRun ? 'shared' : 'exclusive', write: !dryRun });
+      await using repo = await cli.openRepository({
+        lock: dryRun ? 'shared' : 'exclusive',
+        write: !dryRun,
+        beginsWork: false,
+      });
       const { collectGarbage } = await import('../../operations/gc.ts');
       const { signal, progress } = cli;
       const report = await collectGarbage(repo, { dryRun, roots: root, keepDepth, signal, progress });
