@@ -67,6 +67,7 @@ napi_value initialize(napi_env env, napi_value exports) {
     defineObjectSweep(env, exports);
     defineObjectSizes(env, exports);
     defineObjectNames(env, exports);
+    defineBaseWalk(env, exports);
     defineCheckObjects(env, exports);
     return exports;
   });

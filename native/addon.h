@@ -32,6 +32,7 @@ void defineMemoryCalls(napi_env env, napi_value exports);
 void defineObjectSweep(napi_env env, napi_value exports);
 void defineObjectSizes(napi_env env, napi_value exports);
 void defineObjectNames(napi_env env, napi_value exports);
+void defineBaseWalk(napi_env env, napi_value exports);
 void defineCheckObjects(napi_env env, napi_value exports);
 
 }  // namespace cfs

@@ -2,21 +2,11 @@
 
 #include <algorithm>
 
+#include "gvariant-framing.h"
+
 namespace cfs {
 
 namespace {
-
-/** Bytes of a framing offset in a container of that size (GVariant). */
-size_t offsetWidth(uint64_t containerBytes) {
-  return containerBytes <= 0xff ? 1 : containerBytes <= 0xffff ? 2 : containerBytes <= 0xffffffff ? 4 : 8;
-}
-
-/** What a writer uses: the smallest width that still fits with the offsets themselves counted. */
-size_t writtenOffsetWidth(uint64_t bodyBytes, uint64_t offsets) {
-  for (const size_t width : {1, 2, 4})
-    if (bodyBytes + offsets * width <= (uint64_t{1} << (8 * width)) - 1) return width;
-  return 8;
-}
 
 constexpr Verdict kGood{};
 constexpr Verdict kNotNormal{Status::HeaderForm, Step::None, 0};

@@ -247,6 +247,20 @@ export interface MountAttributes {
   userNamespaceFd?: number;
 }
 
+export interface BaseWalkResult {
+  /** Of what was taken: metadata, files; bytes of their data, and with padding. */
+  sums: Float64Array;
+  /** For each dirtree that was looked into: its number (0xffffffff: the given bytes, always the first), files, known subdirectories; then the numbers of these. */
+  directories: Uint32Array;
+  /** Number and depth of each dirmeta that was met first, not looked into. */
+  dirmetas: Uint32Array;
+  /** Number and depth of each dirtree that was met and not looked into, or not to its end. */
+  left: Uint32Array;
+  /** Where in the given bytes the checksums are of entries that are not in the map, wholly or in part. */
+  unknownFiles: Uint32Array;
+  unknownDirectories: Uint32Array;
+}
+
 export interface NativeAddon {
   /** Names by number, for `IngestBatch.status`; src/native.ts has the same table. */
   readonly ingestStatus: Readonly<Record<string, number>>;
@@ -308,6 +322,19 @@ export interface NativeAddon {
   publishObjects(place: StagingPlace, objects: StagedNames): Promise<{ errno: Int32Array }>;
   /** fs-verity digest of one open or named file, computed here (not asked of the kernel), from its first byte to its end. */
   fsVerityFile(file: FdOrPath, algorithm: NativeAlgorithm): Promise<Uint8Array>;
+  /**
+   * Walks through what a commit map has of a tree, from entry `dirtree`, or from the bytes of a dirtree that it need not have. Synchronous.
+   * Marks are in the caller's memory, one byte for each entry of the map, but one bit in `proved`: hashed and found right.
+   * What is not exactly as it should be stays as it is, and in `left`.
+   */
+  walkBase(
+    map: Uint8Array,
+    kinds: Uint8Array,
+    taken: Uint8Array,
+    proved: Uint8Array,
+    dirtree: number | Uint8Array,
+    depth: number,
+  ): BaseWalkResult;
   /** SHA-256 of bytes in memory, of `head` and `tail` as one. Synchronous. */
   sha256(head: Uint8Array, tail?: Uint8Array): Uint8Array;
   /** fs-verity digest of bytes in memory. Synchronous. */

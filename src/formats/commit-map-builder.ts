@@ -84,13 +84,27 @@ export class CommitMapBuilder {
    * @throws LimitError as add()
    */
   take(index: number): boolean {
-    const taken = this.#taken;
-    if (taken === undefined) throw new TypeError('there is no base to take entries from');
+    const taken = this.#base();
     const { map } = taken;
     if (taken.has(index) || this.#checksums.find(map.content, map.checksumStartAt(index)) >= 0) return false;
     if (!this.#hasRoomFor(taken.paddedBytesAt(index))) throw tooLarge();
     taken.take(index);
     return true;
+  }
+
+  /** Where entries of the base are marked as taken over, a byte for each; whoever does that tells of it by addTaken(). */
+  get takenMarks(): Uint8Array {
+    return this.#base().marks;
+  }
+
+  /**
+   * Tells of entries that were marked, which nobody has added or taken before.
+   * @param dataBytes of them, padding included
+   * @throws LimitError as add()
+   */
+  addTaken(count: number, dataBytes: number): void {
+    this.#base().add(count, dataBytes);
+    if (this.contentBytes > MAX_COMMIT_STREAM_BYTES) throw tooLarge();
   }
 
   /**
@@ -131,6 +145,11 @@ export class CommitMapBuilder {
     this.#objects.release();
     release(this.#data);
     release(this.#refs);
+  }
+
+  #base(): TakenEntries {
+    if (this.#taken === undefined) throw new TypeError('there is no base to take entries from');
+    return this.#taken;
   }
 
   #hasRoomFor(dataBytes: number): boolean {

@@ -5,14 +5,14 @@ import { type CommitMap, paddedBytes } from './commit-map.ts';
 export class TakenEntries {
   readonly map: CommitMap;
   /** One byte for each entry. */
-  readonly #taken: Uint8Array;
+  readonly marks: Uint8Array;
   #count = 0;
   #dataBytes = 0;
 
   /** The map must stay as it is. */
   constructor(map: CommitMap) {
     this.map = map;
-    this.#taken = new Uint8Array(map.count);
+    this.marks = new Uint8Array(map.count);
   }
 
   get count(): number {
@@ -25,7 +25,7 @@ export class TakenEntries {
   }
 
   has(index: number): boolean {
-    return this.#taken[index] !== 0;
+    return this.marks[index] !== 0;
   }
 
   /** The checksum as 32 raw bytes at `offset`. */
@@ -36,9 +36,14 @@ export class TakenEntries {
 
   /** The entry must not have been taken before. */
   take(index: number): void {
-    this.#taken[index] = 1;
-    this.#count++;
-    this.#dataBytes += this.paddedBytesAt(index);
+    this.marks[index] = 1;
+    this.add(1, this.paddedBytesAt(index));
+  }
+
+  /** Counts entries whose marks are set already. */
+  add(count: number, dataBytes: number): void {
+    this.#count += count;
+    this.#dataBytes += dataBytes;
   }
 
   paddedBytesAt(index: number): number {

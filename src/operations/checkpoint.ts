@@ -32,6 +32,8 @@ export class Checkpoints {
   readonly #onFailure: (error: unknown) => void;
   #bytes = 0;
   #objects = 0;
+  /** Objects since the last look at the clock. */
+  #unlooked = 0;
   #lastMs = monotonicMs();
   /** After the last one, so that it stays below its share. */
   #pauseMs = 0;
@@ -55,10 +57,11 @@ export class Checkpoints {
     this.#onFailure = onFailure;
   }
 
-  /** Tells of an object that was added; starts a checkpoint when one is due, never more than one at a time. */
-  added(bytes: number): void {
+  /** Tells of objects that were added; starts a checkpoint when one is due, never more than one at a time. */
+  added(bytes: number, objects = 1): void {
     this.#bytes += bytes;
-    this.#objects++;
+    this.#objects += objects;
+    this.#unlooked += objects;
     if (this.#running !== undefined || !this.#isDue()) return;
     this.#running = this.#write().catch((error: unknown) => {
       this.#failure ??= error;
@@ -97,7 +100,8 @@ export class Checkpoints {
     if (objects !== undefined && this.#objects >= objects) return true;
     const isMuch = this.#bytes >= bytes;
     // a look at the clock takes longer than adding what a base has
-    if (!isMuch && this.#objects % OBJECTS_PER_LOOK !== 0) return false;
+    if (!isMuch && this.#unlooked < OBJECTS_PER_LOOK) return false;
+    this.#unlooked = 0;
     const passedMs = monotonicMs() - this.#lastMs;
     return passedMs >= this.#pauseMs && (isMuch || passedMs >= intervalMs);
   }

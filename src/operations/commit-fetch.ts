@@ -102,8 +102,8 @@ export class CommitFetch {
       progress: this.#options.progress,
       signal: AbortSignal.any([this.#options.signal, failed.signal]),
       where: { file: this.#source.url },
-      onAdded: (bytes) => {
-        if (!dryRun) checkpoints.added(bytes);
+      onAdded: (bytes, objects) => {
+        if (!dryRun) checkpoints.added(bytes, objects);
       },
       onSha256Digest: (file, digest) => digests.set(file, digest),
     });

@@ -46,14 +46,15 @@ export interface FileEntry {
 export class CommitObjects {
   readonly map: CommitMap;
   readonly where: Where;
-  readonly #verified: Uint8Array; // one bit for each map entry
+  /** One bit for each map entry: it was hashed, and is what its checksum names. */
+  readonly proved: Uint8Array;
   readonly #headers = new HeaderCache();
 
   /** @param isProved every object was hashed when it went into the map, which nobody has had in hands since */
   constructor(map: CommitMap, where: Where, isProved = false) {
     this.map = map;
     this.where = where;
-    this.#verified = new Uint8Array((map.count + 7) >> 3).fill(isProved ? 0xff : 0);
+    this.proved = new Uint8Array((map.count + 7) >> 3).fill(isProved ? 0xff : 0);
   }
 
   has(checksum: Checksum): boolean {
@@ -146,13 +147,13 @@ export class CommitObjects {
   }
 
   #prove(index: number, type: ObjectType, ...parts: Uint8Array[]): void {
-    if ((this.#verified[index >> 3] & (1 << (index & 7))) !== 0) return;
+    if ((this.proved[index >> 3] & (1 << (index & 7))) !== 0) return;
     const actual = nodeHashing.sha256(...parts);
     const expected = this.map.checksumBytesAt(index);
     for (let i = 0; i < CHECKSUM_BYTES; i++)
       if (actual[i] !== expected[i])
         throw new DigestMismatchError(toHex(expected), toHex(actual), this.whereOf(index, type));
-    this.#verified[index >> 3] |= 1 << (index & 7);
+    this.proved[index >> 3] |= 1 << (index & 7);
   }
 
   #at(checksum: Checksum, type: ObjectType): Where {

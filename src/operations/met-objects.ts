@@ -9,12 +9,13 @@ import { CHECKSUM_BYTES, checksumFromBytes } from '../formats/ids.ts';
 import { NumberedDigests } from '../formats/numbered-digests.ts';
 
 export type ObjectKind = 'dirtree' | 'dirmeta' | 'file';
-/** 0 is an object of the base that was not met. */
+/** 0 is an object of the base that was not met. The addon has the same numbers (native/base-walk.cc). */
 const KINDS: readonly (ObjectKind | undefined)[] = [undefined, 'dirtree', 'dirmeta', 'file'];
 
 export class MetObjects {
   readonly #base: CommitMap | undefined;
-  readonly #baseKinds: Uint8Array;
+  /** For each entry of the base what it was met as, a number of `KINDS`. Whoever writes there meets it. */
+  readonly baseKinds: Uint8Array;
   readonly #others = new NumberedDigests(CHECKSUM_BYTES);
   readonly #otherKinds: number[] = [];
   readonly #where: Where;
@@ -22,7 +23,7 @@ export class MetObjects {
   /** @param where told of by errors */
   constructor(base: CommitMap | undefined, where: Where) {
     this.#base = base;
-    this.#baseKinds = new Uint8Array(base?.count ?? 0);
+    this.baseKinds = new Uint8Array(base?.count ?? 0);
     this.#where = where;
   }
 
@@ -37,14 +38,14 @@ export class MetObjects {
     let number = baseIndex;
     let known: number;
     if (baseIndex >= 0) {
-      known = this.#baseKinds[baseIndex];
-      if (known === 0) this.#baseKinds[baseIndex] = wanted;
+      known = this.baseKinds[baseIndex];
+      if (known === 0) this.baseKinds[baseIndex] = wanted;
     } else {
       const { count } = this.#others;
       const other = this.#others.add(checksum, offset);
       if (other === count) this.#otherKinds.push(wanted);
       known = other === count ? 0 : this.#otherKinds[other];
-      number = this.#baseKinds.length + other;
+      number = this.baseKinds.length + other;
     }
     if (known === 0) return number;
     if (known === wanted) return ~number;
@@ -56,13 +57,13 @@ export class MetObjects {
 
   /** Whether that is the number of an entry of the base. */
   isInBase(number: number): boolean {
-    return number < this.#baseKinds.length;
+    return number < this.baseKinds.length;
   }
 
   /** The raw checksum; a view that the next meet() may leave behind. */
   checksumBytesAt(number: number): Uint8Array {
     if (this.#base !== undefined && this.isInBase(number)) return this.#base.checksumBytesAt(number);
-    return this.#others.at(number - this.#baseKinds.length);
+    return this.#others.at(number - this.baseKinds.length);
   }
 
   /** The end of it: nothing can be asked any more, and the memory is free. */

@@ -8,6 +8,7 @@ import type { CommitMapBuilder } from '../formats/commit-map-builder.ts';
 import type { LooseObjects } from '../formats/file-body.ts';
 import { CHECKSUM_BYTES, type Checksum, checksumFromBytes, idToBytes } from '../formats/ids.ts';
 import type { Commit } from '../formats/ostree/commit.ts';
+import { native } from '../native.ts';
 import type { Progress } from '../progress.ts';
 import type { Source } from '../sources/source.ts';
 import type { FileIngest, IngestedFile } from '../store/ingest.ts';
@@ -38,8 +39,8 @@ export interface TreeFetchOptions {
   progress: Progress;
   signal: AbortSignal;
   where: Where;
-  /** Called after each object that was added, with the content bytes it brought. */
-  onAdded(bytes: number): void;
+  /** Called after objects were added, with the bytes they brought. */
+  onAdded(bytes: number, objects: number): void;
   /** sha256 fs-verity digests of new content, in repositories where they are computed besides. */
   onSha256Digest(checksum: Checksum, digest: Uint8Array): void;
 }
@@ -64,8 +65,8 @@ export class TreeFetch {
     this.#options = options;
     const { known, builder, where } = options;
     this.#walk = new TreeWalk({
-      ...{ known, builder, where },
-      onReused: (bytes) => options.onAdded(bytes),
+      ...{ known, builder, where, addon: native },
+      onReused: options.onAdded,
       onLooked: (error) => {
         if (error !== undefined) this.#fail(error);
         this.#pump();
@@ -149,7 +150,7 @@ export class TreeFetch {
       verifyChecksum(bytes, checksum, { ...where, object: `${checksum}.${type}` });
       this.counts.fetched.metadata++;
       this.#walk.add(item, bytes);
-      onAdded(bytes.length);
+      onAdded(bytes.length, 1);
       this.#report('metadata');
     } catch (error) {
       this.#fail(error);
@@ -192,7 +193,7 @@ export class TreeFetch {
     if (file.sha256Digest !== undefined) onSha256Digest(checksumFromBytes(checksum), file.sha256Digest);
     this.counts.fetched.files++;
     this.#contentBytes += file.sizeBytes;
-    onAdded(file.data.length + (file.isNew ? file.sizeBytes : 0));
+    onAdded(file.data.length + (file.isNew ? file.sizeBytes : 0), 1);
   }
 
   async #fetchFile(checksum: Checksum): Promise<void> {

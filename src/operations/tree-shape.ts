@@ -18,7 +18,7 @@ export interface TreeShape {
 export interface DirectoryEntries {
   files: number;
   /** Numbers of the dirtrees of its subdirectories. */
-  children: readonly number[];
+  children: readonly number[] | Uint32Array;
 }
 
 /**
@@ -54,12 +54,10 @@ export function measureDirectories(
       continue;
     }
     const { files, children } = entriesOf(dirtree);
-    const missing = children.filter((child) => !known.has(child));
-    if (missing.length > 0) {
-      // Checksums cannot form a cycle, so the stack is bounded by depth times width; the depth is what may be hostile.
-      for (const child of missing) stack.push(child);
-      continue;
-    }
+    const { length } = stack;
+    // Checksums cannot form a cycle, so the stack is bounded by depth times width; the depth is what may be hostile.
+    for (const child of children) if (!known.has(child)) stack.push(child);
+    if (stack.length > length) continue;
     stack.pop();
     const shape = { paths: 1 + files, directories: 1, depth: 0 };
     for (const child of children) {

@@ -10,6 +10,8 @@ import type { Commit } from '../formats/ostree/commit.ts';
 import { parseDirmeta } from '../formats/ostree/dirmeta.ts';
 import { walkDirtree } from '../formats/ostree/dirtree.ts';
 import { MAX_TREE_DEPTH } from '../formats/ostree/limits.ts';
+import type { NativeAddon } from '../native.ts';
+import { BaseWalk, type BaseWalked } from './base-walk.ts';
 import { type KnownFile, type KnownObjects, sound } from './known-objects.ts';
 import { MetObjects, type ObjectKind } from './met-objects.ts';
 import { type DirectoryEntries, measureDirectories, type TreeShape } from './tree-shape.ts';
@@ -28,8 +30,10 @@ export interface TreeWalkOptions {
   known: KnownObjects;
   builder: CommitMapBuilder;
   where: Where;
-  /** Called after each object that was taken over, with the bytes it brought. */
-  onReused(bytes: number): void;
+  /** What the main base knows is walked through by the addon, where there is one. */
+  addon: NativeAddon | undefined;
+  /** Called after objects were taken over, with the bytes they brought. */
+  onReused(bytes: number, objects: number): void;
   /** A file that the index knew of was looked for; `error` is what kept that from being done. */
   onLooked(error?: unknown): void;
 }
@@ -44,15 +48,22 @@ export class TreeWalk {
   looking = 0;
   readonly #options: TreeWalkOptions;
   readonly #met: MetObjects;
+  /** What can be left to the addon. */
+  readonly #baseWalk: BaseWalk | undefined;
   #root = 0;
   /** By the numbers of their dirtrees. */
   readonly #directories = new Map<number, DirectoryEntries>();
   /** Met, and not looked into yet. */
   readonly #pending: MetadataItem[] = [];
+  /** The same, of what the addon has met and not looked into. */
+  readonly #left: MetadataItem[] = [];
 
   constructor(options: TreeWalkOptions) {
     this.#options = options;
-    this.#met = new MetObjects(options.known.main?.map, options.where);
+    const { main } = options.known;
+    this.#met = new MetObjects(main?.map, options.where);
+    if (main !== undefined && options.addon !== undefined)
+      this.#baseWalk = new BaseWalk(options.addon, main, this.#met, options.builder);
   }
 
   /** @throws FormatError, LimitError */
@@ -105,11 +116,50 @@ export class TreeWalk {
 
   /** Takes metadata in as far as it is known, without recursion into the call stack; what is missing is listed. */
   #goOn(): void {
-    for (let item = this.#pending.pop(); item !== undefined; item = this.#pending.pop()) {
-      const bytes = this.#reuseMetadata(item);
-      if (bytes === undefined) this.missingMetadata.push(item);
-      else this.#look(item, bytes);
+    for (;;) {
+      const item = this.#pending.pop();
+      const left = item === undefined ? this.#left.pop() : undefined;
+      if (
+        item !== undefined &&
+        item.type === 'dirtree' &&
+        this.#baseWalk !== undefined &&
+        this.#met.isInBase(item.number)
+      )
+        this.#takeOver(this.#baseWalk.walk(item.number, item.depth));
+      else if (item !== undefined) this.#goInto(item);
+      else if (left !== undefined) this.#goInto(left);
+      else break;
     }
+  }
+
+  #goInto(item: MetadataItem): void {
+    const bytes = this.#reuseMetadata(item);
+    if (bytes === undefined) this.missingMetadata.push(item);
+    else this.#look(item, bytes);
+  }
+
+  /** What the addon has found in the base; what it has left is looked into later. */
+  #takeOver(walked: BaseWalked): void {
+    const { metadata, files, bytes } = walked;
+    this.reused.metadata += metadata;
+    this.reused.files += files;
+    if (metadata + files > 0) this.#options.onReused(bytes, metadata + files);
+    for (const [number, entries] of walked.directories()) this.#directories.set(number, entries);
+    for (const [number, depth] of walked.dirmetas()) this.#pending.push({ number, type: 'dirmeta', depth });
+    for (const [number, depth] of walked.left()) this.#left.push({ number, type: 'dirtree', depth });
+  }
+
+  /** A dirtree that the base need not have: what it leads to there is left to the addon. @returns false when it did not take it */
+  #lookByAddon(baseWalk: BaseWalk, { number, depth }: MetadataItem, bytes: Uint8Array): boolean {
+    const walked = baseWalk.walk(bytes, depth);
+    this.#takeOver(walked);
+    const given = walked.given();
+    if (given === undefined) return false;
+    for (const checksum of given.unknownFiles) this.#wantFile(bytes, checksum);
+    const children = [...given.children];
+    for (const checksums of given.unknownDirectories) children.push(this.#wantDirectory(bytes, checksums, depth + 1));
+    this.#directories.set(number, { files: given.files, children });
+    return true;
   }
 
   /** @returns the bytes of metadata that is known, and in the builder now */
@@ -128,18 +178,20 @@ export class TreeWalk {
       builder.add(checksum, bytes);
     }
     this.reused.metadata++;
-    this.#options.onReused(bytes.length);
+    this.#options.onReused(bytes.length, 1);
     return bytes;
   }
 
   /** Wants what it leads to. */
-  #look({ number, type, depth }: MetadataItem, bytes: Uint8Array): void {
+  #look(item: MetadataItem, bytes: Uint8Array): void {
+    const { number, type, depth } = item;
     const at = this.#whereOf(number, type);
     if (type === 'dirmeta') {
       parseDirmeta(bytes, at);
       return;
     }
     if (depth > MAX_TREE_DEPTH) throw new LimitError(`directories are nested more than ${MAX_TREE_DEPTH} deep`, at);
+    if (this.#baseWalk !== undefined && this.#lookByAddon(this.#baseWalk, item, bytes)) return;
     let files = 0;
     const children: number[] = [];
     walkDirtree(bytes, at, {
@@ -148,11 +200,16 @@ export class TreeWalk {
         this.#wantFile(bytes, checksum);
       },
       directory: (_start, _end, checksums) => {
-        this.#wantMetadata(bytes, checksums + CHECKSUM_BYTES, 'dirmeta', depth + 1);
-        children.push(this.#wantMetadata(bytes, checksums, 'dirtree', depth + 1));
+        children.push(this.#wantDirectory(bytes, checksums, depth + 1));
       },
     });
     this.#directories.set(number, { files, children });
+  }
+
+  /** @param checksums of its dirtree, with that of its dirmeta behind it @returns number of the dirtree */
+  #wantDirectory(bytes: Uint8Array, checksums: number, depth: number): number {
+    this.#wantMetadata(bytes, checksums + CHECKSUM_BYTES, 'dirmeta', depth);
+    return this.#wantMetadata(bytes, checksums, 'dirtree', depth);
   }
 
   #wantFile(bytes: Uint8Array, offset: number): void {
@@ -194,14 +251,14 @@ export class TreeWalk {
     if (main === undefined || !this.#met.isInBase(number)) return false;
     if (sound(() => main.fileAt(number)) === undefined) return false;
     this.#options.builder.take(number);
-    this.#options.onReused(main.map.dataBytesAt(number));
+    this.#options.onReused(main.map.dataBytesAt(number), 1);
     this.reused.files++;
     return true;
   }
 
   #reuse(checksum: Uint8Array, { data, object }: KnownFile): void {
     this.#options.builder.add(checksum, data, object);
-    this.#options.onReused(data.length);
+    this.#options.onReused(data.length, 1);
     this.reused.files++;
   }
 }
