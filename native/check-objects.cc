@@ -19,6 +19,9 @@ struct Proofs {
   std::vector<uint32_t> headerEnds;
   Span checksums;
   std::vector<double> sizes;
+
+  Span header(size_t i) const { return headers.slice(i == 0 ? 0 : headerEnds[i - 1], headerEnds[i]); }
+  Span checksum(size_t i) const { return checksums.slice(i * kSha256Bytes, (i + 1) * kSha256Bytes); }
 };
 
 class CheckObjectsJob : public Job {
@@ -61,7 +64,7 @@ class CheckObjectsJob : public Job {
   int hash(ShareHasher& share, size_t i, HashedFile& file) const {
     const int fanout = fanouts_.of(idOf(i));
     if (fanout < 0) return ENOENT;
-    if (hasProofs()) file.headers.push_back(proofs_.headers.slice(i == 0 ? 0 : proofs_.headerEnds[i - 1], proofs_.headerEnds[i]));
+    if (hasProofs()) file.headers.push_back(proofs_.header(i));
     const ObjectName name(idOf(i), digestBytes(plan_.algorithm));
     Fd fd(::openat(fanout, name.text, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
     return fd.open() ? share.hashOpen(std::move(fd), file) : errno;
@@ -72,7 +75,7 @@ class CheckObjectsJob : public Job {
     if (file.hasVerity && !file.measured.is(plan_.algorithm, file.digest)) return;
     const auto size = static_cast<double>(file.size);
     if (hasProofs() && (size != proofs_.sizes[i] ||
-                        std::memcmp(file.checksums.data(), proofs_.checksums.data + i * kSha256Bytes, kSha256Bytes) != 0))
+                        std::memcmp(file.checksums.data(), proofs_.checksum(i).data, kSha256Bytes) != 0))
       return;
     sizes_[i] = size;
     states_[i] = file.hasVerity ? kIntactWithVerity : kIntact;
@@ -136,10 +139,31 @@ napi_value checkObjects(Call& call) {
   return commonPool(env).submit(std::move(job));
 }
 
+napi_value proofKeys(Call& call) {
+  const size_t idBytes = digestBytes(call.algorithm(0));
+  const Span ids = call.bytes(1, "ids");
+  if (ids.size % idBytes != 0) throw TypeProblem{"ids must be whole digests"};
+  const size_t count = ids.size / idBytes;
+  const Proofs proofs = readProofs(call.env(), call.value(2), count);
+  std::vector<uint8_t> keys(count * kSha256Bytes);
+  for (size_t i = 0; i < count; i++) {
+    uint64_t size;
+    static_assert(sizeof size == sizeof proofs.sizes[i]);
+    std::memcpy(&size, &proofs.sizes[i], sizeof size);
+    uint8_t sizeBytes[sizeof size];
+    writeLittleEndian(sizeBytes, size, sizeof size);
+    Sha256Stream key;
+    for (const Span part : {Span{sizeBytes, sizeof size}, proofs.checksum(i), ids.slice(i * idBytes, (i + 1) * idBytes), proofs.header(i)})
+      key.update(part);
+    key.finish(keys.data() + i * kSha256Bytes);
+  }
+  return makeBytes(call.env(), {keys.data(), keys.size()});
+}
+
 }  // namespace
 
 void defineCheckObjects(napi_env env, napi_value exports) {
-  const FunctionEntry functions[] = {{"checkObjects", entry<checkObjects>}};
+  const FunctionEntry functions[] = {{"checkObjects", entry<checkObjects>}, {"proofKeys", entry<proofKeys>}};
   defineFunctions(env, exports, functions, std::size(functions));
 }
 

@@ -296,6 +296,9 @@ export interface NativeAddon {
     proofs?: ObjectProofs,
   ): Promise<CheckedObjects>;
 
+  /** SHA-256 over size (a little-endian double), checksum, id and header of each: 32 bytes each, at once. */
+  proofKeys(algorithm: NativeAlgorithm, ids: Uint8Array, proofs: ObjectProofs): Uint8Array;
+
   /**
    * Sizes of objects in bytes, on all cores; -1: missing, or no regular file.
    * @param ids raw digests, concatenated; not to be changed until the promise is settled

@@ -9,24 +9,15 @@ import { NO_OBJECT } from '../formats/commit-map.ts';
 import { CHECKSUM_BYTES, checksumFromBytes, idToBytes, toHex } from '../formats/ids.ts';
 import { nodeHashing } from '../native.ts';
 import type { CommitObjects } from './commit-reader.ts';
-
-/** A file whose content is an object: its checksum is proved only together with that content. */
-export interface ExternalFile {
-  /** Number of the map entry. */
-  index: number;
-  /** What its header says, outside of any checksum; the object must have this size. */
-  sizeBytes: number;
-  /** What SHA-256 starts with, before the content. */
-  contentHeader: Uint8Array;
-}
+import { ExternalFiles } from './external-files.ts';
 
 export interface CommitCheckOptions {
   /** `partial`: objects that the commit reaches may be absent. */
   closure: 'complete' | 'partial';
   /** Called for each thing wrong; the check goes on. Throwing ends it. */
   onProblem(error: CfsError): void;
-  /** Given each external file in the map once, many at a time. The check waits. */
-  onExternalFiles(files: ExternalFile[]): Promise<void>;
+  /** Given each external file in the map once, many at a time: its checksum is proved only together with its content. The check waits. */
+  onExternalFiles(files: ExternalFiles): Promise<void>;
   signal?: AbortSignal;
 }
 
@@ -35,27 +26,49 @@ const OBJECTS_AT_ONCE = 1024;
 /** External files that are handed on together: the more, the more of them are of like size and can be hashed side by side. */
 const EXTERNAL_AT_ONCE = 4096;
 
+/** What was done with an entry. */
+const EXTERNAL = 1;
+const REACHED = 2;
+
 type ObjectType = 'commit' | 'dirtree' | 'dirmeta' | 'file';
 
 /** Hashes every byte of the map once. */
 export async function checkCommitObjects(objects: CommitObjects, options: CommitCheckOptions): Promise<void> {
   const check = new CommitCheck(objects, options);
+  await check.external();
   await check.reachable();
   await check.rest();
-  await check.finish();
 }
 
 class CommitCheck {
   readonly #objects: CommitObjects;
   readonly #options: CommitCheckOptions;
+  /** By number of the map entry. */
   readonly #seen: Uint8Array;
-  #external: ExternalFile[] = [];
+  #external = new ExternalFiles(EXTERNAL_AT_ONCE);
   #sinceBreak = 0;
 
   constructor(objects: CommitObjects, options: CommitCheckOptions) {
     this.#objects = objects;
     this.#options = options;
     this.#seen = new Uint8Array(objects.map.count);
+  }
+
+  /**
+   * All that can only be files, in the order of the map: its columns are gone through once, and the caller has work while the trees
+   * are walked.
+   */
+  async external(): Promise<void> {
+    const { map } = this.#objects;
+    for (let index = 0; index < map.count; index++) {
+      if (map.objectNumberAt(index) === NO_OBJECT) continue;
+      this.#seen[index] = EXTERNAL;
+      const file = this.#attempt(() => this.#objects.fileAt(index));
+      if (file === undefined) continue;
+      this.#external.add(index, file.sizeBytes, file.contentHeader);
+      if (this.#external.count === EXTERNAL_AT_ONCE) await this.#handOn();
+    }
+    if (this.#external.count > 0) await this.#handOn();
   }
 
   /** From the commit down; each dirtree once, however often it is used. */
@@ -99,24 +112,22 @@ class CommitCheck {
       if (this.#seen[index] !== 0) continue;
       this.#sinceBreak++;
       await this.#breathe();
-      const isMetadata =
-        map.objectNumberAt(index) === NO_OBJECT &&
-        toHex(nodeHashing.sha256(map.dataAt(index))) === map.checksumAt(index);
-      if (isMetadata) continue;
-      this.#seen[index] = 1;
-      this.#fileAt(index);
+      const isMetadata = toHex(nodeHashing.sha256(map.dataAt(index))) === map.checksumAt(index);
+      if (!isMetadata) this.#attempt(() => this.#objects.fileAt(index));
     }
   }
 
-  async finish(): Promise<void> {
-    if (this.#external.length > 0) await this.#options.onExternalFiles(this.#external.splice(0));
+  async #handOn(): Promise<void> {
+    const files = this.#external;
+    this.#external = new ExternalFiles(EXTERNAL_AT_ONCE);
+    await this.#options.onExternalFiles(files);
+    this.#options.signal?.throwIfAborted();
   }
 
   async #breathe(): Promise<void> {
     if (this.#sinceBreak < OBJECTS_AT_ONCE) return;
     this.#sinceBreak = 0;
-    if (this.#external.length >= EXTERNAL_AT_ONCE) await this.finish();
-    else await setImmediate();
+    await setImmediate();
     this.#options.signal?.throwIfAborted();
   }
 
@@ -133,13 +144,8 @@ class CommitCheck {
   /** @param at of the checksum in the map's bytes */
   #file(at: number): void {
     const index = this.#see(this.#objects.map.content, at, 'file');
-    if (index !== undefined) this.#fileAt(index);
-  }
-
-  #fileAt(index: number): void {
-    const file = this.#attempt(() => this.#objects.fileAt(index));
-    if (file === undefined || this.#objects.map.objectNumberAt(index) === NO_OBJECT) return;
-    this.#external.push({ index, sizeBytes: file.sizeBytes, contentHeader: file.contentHeader });
+    if (index !== undefined && this.#seen[index] !== (EXTERNAL | REACHED))
+      this.#attempt(() => this.#objects.fileAt(index));
   }
 
   /** @returns number of the map entry, if it is there and was not looked at before */
@@ -154,8 +160,8 @@ class CommitCheck {
       }
       return undefined;
     }
-    if (this.#seen[index] !== 0) return undefined;
-    this.#seen[index] = 1;
+    if ((this.#seen[index] & REACHED) !== 0) return undefined;
+    this.#seen[index] |= REACHED;
     this.#sinceBreak++;
     return index;
   }
@@ -174,7 +180,7 @@ class CommitCheck {
 /** Compares what an external file's object turned out to be with what the map says. */
 export function externalFileProblem(
   objects: CommitObjects,
-  { index, sizeBytes }: ExternalFile,
+  { index, sizeBytes }: { index: number; sizeBytes: number },
   found: { sizeBytes: number | undefined; checksum?: Uint8Array },
 ): CfsError | undefined {
   const { map } = objects;

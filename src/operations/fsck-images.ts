@@ -107,8 +107,8 @@ class ImageCheck {
   add(file: ImageFile): void {
     const { digest } = file.body;
     const other = otherObject(file.body, this.#repo.algorithm);
-    if (other !== undefined) this.#isThere(other);
-    if (digest?.length !== this.#idBytes || !this.#isThere(digest)) return;
+    if (other !== undefined && !this.#objects.existsAt(other, 0)) this.#missing.add(objectIdFromBytes(other));
+    if (digest?.length !== this.#idBytes) return;
     this.#ids.set(digest, this.#waiting.length * this.#idBytes);
     this.#waiting.push(file);
   }
@@ -121,7 +121,7 @@ class ImageCheck {
       if (sizes[i] === sizeBytes) continue;
       const object = objectIdFromBytes(this.#ids.subarray(i * this.#idBytes, (i + 1) * this.#idBytes));
       if (sizes[i] === NO_SIZE) {
-        this.#missing.add(object); // gone since it was looked for
+        this.#missing.add(object);
         continue;
       }
       const path = `${directory}/${byteStringToText(name)}`;
@@ -132,11 +132,5 @@ class ImageCheck {
   async finish(): Promise<void> {
     await this.compareSizes();
     for (const object of [...this.#missing].sort()) this.#report('image-missing-object', `object ${object} is missing`);
-  }
-
-  #isThere(digest: Uint8Array): boolean {
-    const isThere = this.#objects.existsAt(digest, 0);
-    if (!isThere) this.#missing.add(objectIdFromBytes(digest));
-    return isThere;
   }
 }

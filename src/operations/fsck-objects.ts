@@ -152,11 +152,14 @@ export class ObjectsCheck {
     this.#signal?.throwIfAborted();
     const { states, sizes } = await proveObjects(this.#repo.objects.root, this.algorithm, ids, proofs);
     const oneId = digestBytes(this.algorithm);
-    return states.map((state, i) => {
-      if (state === ObjectProof.none || (state === ObjectProof.intact && this.#repo.secure)) return 0;
+    const isProved = new Uint8Array(states.length);
+    for (let i = 0; i < states.length; i++) {
+      if (states[i] === ObjectProof.none || (states[i] === ObjectProof.intact && this.#repo.secure)) continue;
       this.#countNew(this.#table.mark(CHECKED, ids, i * oneId), ids[i * oneId], sizes[i]);
-      return 1;
-    });
+      isProved[i] = 1;
+    }
+    this.#showProgress();
+    return isProved;
   }
 
   /** Contents of all objects that nothing has read yet; directories without any are passed over. */
@@ -181,7 +184,9 @@ export class ObjectsCheck {
   }
 
   #isNew(id: ObjectId, sizeBytes: number): boolean {
-    return this.#countNew(this.#table.markId(CHECKED, id), firstByte(id), sizeBytes);
+    const isNew = this.#countNew(this.#table.markId(CHECKED, id), firstByte(id), sizeBytes);
+    if (isNew) this.#showProgress();
+    return isNew;
   }
 
   /** @param before flags before it was marked as checked */
@@ -190,13 +195,16 @@ export class ObjectsCheck {
     if ((before & EXISTS) !== 0) this.#unread[first]--;
     this.objectsChecked++;
     this.bytesChecked += sizeBytes;
+    return true;
+  }
+
+  #showProgress(): void {
     this.#progress.update({
       phase: 'check',
       done: this.objectsChecked,
       total: this.#table.size,
       bytesDone: this.bytesChecked,
     });
-    return true;
   }
 
   #judgeHashed(id: ObjectId, { error, sizeBytes, digest, verity }: HashedFile): void {

@@ -40,6 +40,13 @@ export interface StreamsCheckOptions {
   signal?: AbortSignal;
 }
 
+/** What is known of a stream before its content is looked at. */
+interface StreamContext {
+  /** As `#missingObjects` says. */
+  missing: Uint8Array | undefined;
+  subjects: string[];
+}
+
 export class StreamsCheck {
   readonly #repo: Repository;
   readonly #objects: ObjectsCheck;
@@ -49,8 +56,8 @@ export class StreamsCheck {
   readonly images = new Map<ObjectId, string[]>();
   /** Streams that could be read. */
   readonly #readable = new Map<ObjectId, string[]>();
-  /** External files that were hashed and found right. */
-  readonly #proved = new DigestTable();
+  /** External files that were found right; nothing to remember where there is one stream. */
+  #proved: DigestTable | undefined;
 
   constructor(repo: Repository, objects: ObjectsCheck, findings: Findings, options: StreamsCheckOptions) {
     this.#repo = repo;
@@ -61,6 +68,7 @@ export class StreamsCheck {
 
   /** All linked streams, and those that they lead to by named refs alone; each once. */
   async check(linked: LinkedObjects): Promise<void> {
+    if (linked.size > 1) this.#proved = new DigestTable();
     const pending = new Map<ObjectId, string[]>();
     for (const [id, names] of linked)
       pending.set(
@@ -108,10 +116,10 @@ export class StreamsCheck {
       return [];
     }
     this.#readable.set(id, subjects);
-    this.#checkObjectRefs(stream, subjects);
+    const missing = this.#missingObjects(stream, subjects);
     const streams = await this.#checkNamedRefs(stream, subjects);
     try {
-      await this.#checkContent(bytes, stream, subjects);
+      await this.#checkContent(bytes, stream, { missing, subjects });
     } catch (error) {
       this.#report('stream-read-failed', subjects, error);
     }
@@ -122,14 +130,19 @@ export class StreamsCheck {
     return parseSplitstream(bytes, { algorithm: this.#repo.algorithm, zstd: nodeZstd, where: { object: id } });
   }
 
-  #checkObjectRefs({ objectRefs, algorithm }: Splitstream, subjects: string[]): void {
+  /** @returns by number of the object: 1 where it is missing; undefined: all are there */
+  #missingObjects({ objectRefs, algorithm }: Splitstream, subjects: string[]): Uint8Array | undefined {
     const oneDigest = digestBytes(algorithm);
+    let isMissing: Uint8Array | undefined;
     for (let at = 0; at < objectRefs.length; at += oneDigest) {
       if (this.#objects.existsAt(objectRefs, at)) continue;
+      isMissing ??= new Uint8Array(objectRefs.length / oneDigest);
+      isMissing[at / oneDigest] = 1;
       const missing = objectIdFromBytes(objectRefs.subarray(at, at + oneDigest));
       for (const subject of subjects)
         this.#findings.error('missing-object-ref', subject, `object ${missing} is missing`);
     }
+    return isMissing;
   }
 
   async #checkNamedRefs({ namedRefs }: Splitstream, subjects: string[]): Promise<ObjectId[]> {
@@ -155,7 +168,8 @@ export class StreamsCheck {
     }
   }
 
-  async #checkContent(bytes: Uint8Array, stream: Splitstream, subjects: string[]): Promise<void> {
+  async #checkContent(bytes: Uint8Array, stream: Splitstream, context: StreamContext): Promise<void> {
+    const { subjects } = context;
     for (const subject of subjects) {
       const named = streamNameOf(subject);
       if (named !== undefined && stream.contentType !== TYPE_OF_NAME[named.kind])
@@ -163,7 +177,7 @@ export class StreamsCheck {
     }
     const { contentType } = stream;
     if (contentType === CONTENT_TYPE_OSTREE_COMMIT || contentType === CONTENT_TYPE_PARTIAL)
-      await this.#checkCommit(await readInline(bytes, stream, MAX_COMMIT_STREAM_BYTES), stream, subjects);
+      await this.#checkCommit(await readInline(bytes, stream, MAX_COMMIT_STREAM_BYTES), stream, context);
     else if (contentType === CONTENT_TYPE_COMMITMETA)
       parseDetachedMetadata(await readInline(bytes, stream, MAX_METADATA_BYTES));
     else {
@@ -172,7 +186,7 @@ export class StreamsCheck {
     }
   }
 
-  async #checkCommit(content: Uint8Array, stream: Splitstream, subjects: string[]): Promise<void> {
+  async #checkCommit(content: Uint8Array, stream: Splitstream, { missing, subjects }: StreamContext): Promise<void> {
     const map = CommitMap.parse(content, stream.objectRefs, stream.algorithm);
     for (const subject of subjects) {
       const named = streamNameOf(subject);
@@ -181,7 +195,12 @@ export class StreamsCheck {
     }
     const objects = new CommitObjects(map, {});
     const onProblem = (error: CfsError): void => this.#report('stream-content-mismatch', subjects, error);
-    const files = new ExternalFilesCheck(this.#repo, this.#objects, objects, this.#proved, this.#options.contents);
+    const { contents } = this.#options;
+    const files = new ExternalFilesCheck(this.#repo, this.#objects, objects, {
+      missing,
+      proved: this.#proved,
+      contents,
+    });
     try {
       await checkCommitObjects(objects, {
         signal: this.#options.signal,

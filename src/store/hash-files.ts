@@ -87,6 +87,29 @@ export async function proveObjects(
   return native.checkObjects(objectsPath, algorithm, ids, proofs);
 }
 
+export const PROOF_KEY_BYTES = 32;
+
+/**
+ * SHA-256 over size, checksum, id and header of each row: whatever has the same key was proved with it, and nothing is left out.
+ * @returns 32 bytes for each
+ */
+export function proofKeys(algorithm: Algorithm, ids: Uint8Array, proofs: ObjectProofs): Uint8Array {
+  if (native !== undefined) return native.proofKeys(algorithm, ids, proofs);
+  const { headers, headerEnds, checksums, sizes } = proofs;
+  const oneId = digestBytes(algorithm);
+  const keys = new Uint8Array(sizes.length * PROOF_KEY_BYTES);
+  const size = new DataView(new ArrayBuffer(8));
+  for (let i = 0; i < sizes.length; i++) {
+    size.setFloat64(0, sizes[i], true);
+    const hash = crypto.createHash('sha256').update(size);
+    hash.update(checksums.subarray(i * CHECKSUM_BYTES, (i + 1) * CHECKSUM_BYTES));
+    hash.update(ids.subarray(i * oneId, (i + 1) * oneId));
+    hash.update(headers.subarray(i === 0 ? 0 : headerEnds[i - 1], headerEnds[i]));
+    keys.set(hash.digest(), i * PROOF_KEY_BYTES);
+  }
+  return keys;
+}
+
 async function hashInJavaScript({ path, contentHeaders = [] }: FileToHash, algorithm: Algorithm): Promise<HashedFile> {
   const where: Where = { file: path };
   const failed = { sizeBytes: 0, digest: new Uint8Array(0), verity: 'off' as const, checksums: [] };

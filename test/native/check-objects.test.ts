@@ -1,11 +1,11 @@
 /** What `checkObjects` proves, and what it leaves to a closer look. */
 
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, symlink, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { expect, test } from 'vitest';
 import { objectIdFromBytes, objectRelativePath } from '../../src/formats/ids.ts';
-import { type NativeAddon, native, nodeHashing } from '../../src/native.ts';
+import { type NativeAddon, native, nodeHashing, type ObjectProofs } from '../../src/native.ts';
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
 
 const addon = native as NativeAddon;
@@ -13,7 +13,7 @@ const SIZES = [1, 4095, 4096, 100_000, 256 * 1024, 256 * 1024 + 1, 3_000_000];
 const CONTENTS = SIZES.map((size) => randomBytes(size));
 const HEADERS = SIZES.map((_, i) => Buffer.from(`header ${'x'.repeat(i)}`));
 
-function proofsOf(checksums: Uint8Array[], sizes: readonly number[]): Parameters<typeof addon.checkObjects>[3] {
+function proofsOf(checksums: Uint8Array[], sizes: readonly number[]): ObjectProofs {
   let end = 0;
   return {
     headers: Buffer.concat(HEADERS),
@@ -55,6 +55,18 @@ test.each(['sha256', 'sha512'] as const)('%s', async (algorithm) => {
   await writeFile(directory.join('elsewhere'), CONTENTS[2]);
   await symlink(directory.join('elsewhere'), path(2));
   expect(await statesOf()).toEqual(all.with(6, 0).with(0, 0).with(2, 0));
+});
+
+test.each(['sha256', 'sha512'] as const)('keys of proofs are those of node:crypto (%s)', (algorithm) => {
+  const digests = CONTENTS.map((content) => nodeHashing.fsVerity(algorithm, content));
+  const checksums = CONTENTS.map((content, i) => nodeHashing.sha256(HEADERS[i], content));
+  const keys = addon.proofKeys(algorithm, Buffer.concat(digests), proofsOf(checksums, SIZES));
+  const expected = SIZES.map((size, i) => {
+    const sizeBytes = Buffer.alloc(8);
+    sizeBytes.writeDoubleLE(size);
+    return createHash('sha256').update(sizeBytes).update(checksums[i]).update(digests[i]).update(HEADERS[i]).digest();
+  });
+  expect(Buffer.concat(expected).equals(keys)).toBe(true);
 });
 
 test('arguments that do not fit are refused', async () => {
