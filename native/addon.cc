@@ -68,6 +68,7 @@ napi_value initialize(napi_env env, napi_value exports) {
     defineObjectSizes(env, exports);
     defineObjectNames(env, exports);
     defineBaseWalk(env, exports);
+    defineCommitMapWriter(env, exports);
     defineCheckObjects(env, exports);
     return exports;
   });

@@ -33,6 +33,7 @@ void defineObjectSweep(napi_env env, napi_value exports);
 void defineObjectSizes(napi_env env, napi_value exports);
 void defineObjectNames(napi_env env, napi_value exports);
 void defineBaseWalk(napi_env env, napi_value exports);
+void defineCommitMapWriter(napi_env env, napi_value exports);
 void defineCheckObjects(napi_env env, napi_value exports);
 
 }  // namespace cfs

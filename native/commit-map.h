@@ -10,6 +10,10 @@ class CommitMapView {
  public:
   static constexpr uint32_t kNoObject = 0xffffffff;
   static constexpr size_t kAlignment = 8;
+  static constexpr size_t kBucketsAt = 8;
+  static constexpr size_t kChecksumsAt = kBucketsAt + 4 * 256;
+  /** Position, length, object number. */
+  static constexpr size_t kRefBytes = 12;
 
   /** Whoever made the map has checked it (`CommitMap.parse`); here only that nothing is read beside it. */
   explicit CommitMapView(Span content);
@@ -25,10 +29,6 @@ class CommitMapView {
   uint32_t objectNumberAt(size_t index) const { return refAt(index, 8); }
 
  private:
-  static constexpr size_t kBucketsAt = 8;
-  static constexpr size_t kChecksumsAt = kBucketsAt + 4 * 256;
-  static constexpr size_t kRefBytes = 12;
-
   size_t bucketEnd(size_t byte) const { return static_cast<size_t>(readLittleEndian(content_.data + kBucketsAt + 4 * byte, 4)); }
   uint32_t refAt(size_t index, size_t offset) const {
     return static_cast<uint32_t>(readLittleEndian(content_.data + refsStart_ + kRefBytes * index + offset, 4));

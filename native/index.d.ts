@@ -338,6 +338,20 @@ export interface NativeAddon {
     dirtree: number | Uint8Array,
     depth: number,
   ): BaseWalkResult;
+  /**
+   * Writes checksums, data refs and data of a commit map; buckets and commit index are left as they are. Synchronous.
+   * @param content zeros, of the map's size
+   * @param objectRefs with room for all objects
+   * @param added `refs`: for each checksum three u32, as in a data ref, but of `data` and `objects`
+   * @returns number of objects in `objectRefs`
+   */
+  writeCommitMap(
+    content: Uint8Array,
+    objectRefs: Uint8Array,
+    algorithm: NativeAlgorithm,
+    added: { checksums: Uint8Array; refs: Uint8Array; data: Uint8Array; objects: Uint8Array },
+    base: { content: Uint8Array; objectRefs: Uint8Array; taken: Uint8Array } | undefined,
+  ): number;
   /** SHA-256 of bytes in memory, of `head` and `tail` as one. Synchronous. */
   sha256(head: Uint8Array, tail?: Uint8Array): Uint8Array;
   /** fs-verity digest of bytes in memory. Synchronous. */

@@ -10,7 +10,7 @@ import {
   NO_OBJECT,
   paddedBytes,
 } from './commit-map.ts';
-import { CommitMapWriter } from './commit-map-writer.ts';
+import { CommitMapWriter, cutOff, writeHeader } from './commit-map-writer.ts';
 import { type Algorithm, CHECKSUM_BYTES, digestBytes } from './ids.ts';
 import { NumberedDigests } from './numbered-digests.ts';
 import { grow, type OwnedBytes, release } from './owned-bytes.ts';
@@ -18,6 +18,16 @@ import { TakenEntries } from './taken-entries.ts';
 
 /** Bytes of a commit map: 10 million objects with some room; its parts are single buffers. */
 export const MAX_COMMIT_STREAM_BYTES = 4 * 1024 ** 3;
+
+/** `NativeAddon.writeCommitMap` (native/index.d.ts). */
+export type WriteEntries = (
+  content: Uint8Array,
+  objectRefs: Uint8Array,
+  algorithm: Algorithm,
+  added: { checksums: Uint8Array; refs: Uint8Array; data: Uint8Array; objects: Uint8Array },
+  base: { content: Uint8Array; objectRefs: Uint8Array; taken: Uint8Array } | undefined,
+) => number;
+
 const FIRST_CAPACITY = 256;
 /** Pages that nothing is written to cost nothing; growing means copying. */
 const FIRST_DATA_BYTES = 4 * 1024 * 1024;
@@ -30,9 +40,16 @@ export class CommitMapBuilder {
   /** For each object: start of its data in #data / 8, its length, and its number in #objects. As in a data ref. */
   #refs = new Uint32Array(3 * FIRST_CAPACITY);
   readonly #taken: TakenEntries | undefined;
+  readonly #algorithm: Algorithm;
+  readonly #writeEntries: WriteEntries | undefined;
 
-  /** @param base map whose entries can be taken over; it must stay as it is until release() */
-  constructor(algorithm: Algorithm, base?: CommitMap) {
+  /**
+   * @param base map whose entries can be taken over; it must stay as it is until release()
+   * @param writeEntries something faster than what is here
+   */
+  constructor(algorithm: Algorithm, base?: CommitMap, writeEntries?: WriteEntries) {
+    this.#algorithm = algorithm;
+    this.#writeEntries = writeEntries;
     this.#objects = new NumberedDigests(digestBytes(algorithm));
     this.#taken = base && new TakenEntries(base);
   }
@@ -113,6 +130,7 @@ export class CommitMapBuilder {
    * @param commit raw checksum of the commit object, which must have been added
    */
   build(commit: Uint8Array): { content: OwnedBytes; objectRefs: OwnedBytes } {
+    if (this.#writeEntries !== undefined) return this.#buildBy(this.#writeEntries, commit);
     const ownCount = this.#checksums.count;
     const order = this.#sorted();
     const writer = new CommitMapWriter(this.contentBytes, order.length, this.#objects, this.#taken?.map);
@@ -132,6 +150,22 @@ export class CommitMapBuilder {
       }
     }
     return writer.finish(commit);
+  }
+
+  #buildBy(writeEntries: WriteEntries, commit: Uint8Array): { content: OwnedBytes; objectRefs: OwnedBytes } {
+    const taken = this.#taken;
+    const base = taken && { content: taken.map.content, objectRefs: taken.map.objectRefs, taken: taken.marks };
+    const content = new Uint8Array(this.contentBytes);
+    const objectRefs = new Uint8Array(this.#objects.bytes.length + (base?.objectRefs.length ?? 0));
+    const added = {
+      checksums: this.#checksums.bytes,
+      refs: new Uint8Array(this.#refs.buffer, 0, DATA_REF_BYTES * this.#checksums.count),
+      data: this.#data,
+      objects: this.#objects.bytes,
+    };
+    const objectCount = writeEntries(content, objectRefs, this.#algorithm, added, base);
+    writeHeader(content, this.count, commit);
+    return { content, objectRefs: cutOff(objectRefs, objectCount * this.#objects.digestBytes) };
   }
 
   /** Concatenated checksums of what was added, and not taken over; a copy. Undefined without a base: then it is all. */

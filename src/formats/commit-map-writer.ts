@@ -100,13 +100,11 @@ export class CommitMapWriter {
    * @throws TypeError when there is no such entry
    */
   finish(commit: Uint8Array): { content: OwnedBytes; objectRefs: OwnedBytes } {
-    writeBuckets(this.#content, MAP_BUCKETS_AT, MAP_HEADER_BYTES, this.#index);
-    const commitIndex = new ChecksumTable(this.#content, MAP_BUCKETS_AT, MAP_HEADER_BYTES).find(commit);
-    if (commitIndex < 0) throw new TypeError('the commit object is not in its map');
-    this.#view.setUint32(0, commitIndex, true);
-    const usedBytes = this.#objectCount * this.#objects.digestBytes;
-    const isFull = usedBytes === this.#objectRefs.length;
-    return { content: this.#content, objectRefs: isFull ? this.#objectRefs : grow(this.#objectRefs, usedBytes) };
+    writeHeader(this.#content, this.#index, commit);
+    return {
+      content: this.#content,
+      objectRefs: cutOff(this.#objectRefs, this.#objectCount * this.#objects.digestBytes),
+    };
   }
 
   #writeRef(sizeBytes: number, object: number): void {
@@ -140,5 +138,21 @@ export class CommitMapWriter {
     return this.#newBaseNumbers[object];
   }
 }
+
+/**
+ * What stands before the checksums, which are there already.
+ * @param commit raw checksum of the commit object
+ * @throws TypeError when there is no such entry
+ */
+export function writeHeader(content: Uint8Array, count: number, commit: Uint8Array): void {
+  writeBuckets(content, MAP_BUCKETS_AT, MAP_HEADER_BYTES, count);
+  const commitIndex = new ChecksumTable(content, MAP_BUCKETS_AT, MAP_HEADER_BYTES).find(commit);
+  if (commitIndex < 0) throw new TypeError('the commit object is not in its map');
+  new DataView(content.buffer, content.byteOffset).setUint32(0, commitIndex, true);
+}
+
+/** The first `usedBytes` alone. */
+export const cutOff = (bytes: OwnedBytes, usedBytes: number): OwnedBytes =>
+  usedBytes === bytes.length ? bytes : grow(bytes, usedBytes);
 
 const unitsOf = (sizeBytes: number): number => Math.ceil(sizeBytes / DATA_ALIGNMENT);

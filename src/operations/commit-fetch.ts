@@ -6,6 +6,7 @@ import { CommitMapBuilder } from '../formats/commit-map-builder.ts';
 import { type Checksum, idToBytes, type ObjectId, objectIdFromBytes } from '../formats/ids.ts';
 import { type Commit, composefsDigest } from '../formats/ostree/commit.ts';
 import type { OwnedBytes } from '../formats/owned-bytes.ts';
+import { native } from '../native.ts';
 import type { Progress } from '../progress.ts';
 import type { Source } from '../sources/source.ts';
 import type { LinkMode } from '../store/ingest.ts';
@@ -79,7 +80,7 @@ export class CommitFetch {
     const repo = this.#repo;
     const dryRun = this.#options.dryRun ?? false;
     const known = await this.#knownObjects(wanted);
-    const builder = new CommitMapBuilder(repo.algorithm, known.main?.map);
+    const builder = new CommitMapBuilder(repo.algorithm, known.main?.map, native?.writeCommitMap);
     builder.add(idToBytes(checksum), commitBytes);
     const interval = { ...DEFAULT_CHECKPOINT_INTERVAL, ...this.#options.checkpoint };
     const failed = new AbortController();

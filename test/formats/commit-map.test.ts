@@ -4,15 +4,21 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { CfsError, FormatError, LimitError } from '../../src/errors.ts';
 import { CommitMap } from '../../src/formats/commit-map.ts';
-import { CommitMapBuilder } from '../../src/formats/commit-map-builder.ts';
+import { CommitMapBuilder, type WriteEntries } from '../../src/formats/commit-map-builder.ts';
 import { type Algorithm, type Checksum, digestBytes, idToBytes, toHex } from '../../src/formats/ids.ts';
 import { CONTENT_TYPE_OSTREE_COMMIT, parseSplitstream, readInlineContent } from '../../src/formats/splitstream.ts';
 import { portableZstd } from '../../src/formats/zstd.ts';
+import { native } from '../../src/native.ts';
 import { ZSTD_CODECS } from '../support/codecs.ts';
 import { type ExpectedCommitMap, readComposefsVectors, readObjects } from '../support/composefs-vectors.ts';
 import { readVector } from '../support/vectors.ts';
 
 const vectors = readComposefsVectors();
+
+const WRITERS: Array<[string, WriteEntries | undefined]> = [
+  ['here', undefined],
+  ['by the addon', native?.writeCommitMap],
+];
 
 interface StoredMap {
   name: string;
@@ -68,10 +74,10 @@ describe.each(maps)('$name', ({ algorithm, commit, content, objectRefs, expected
     }
   });
 
-  test('built from its objects in any order it has the same bytes', () => {
+  test.each(WRITERS)('built from its objects in any order it has the same bytes, written %s', (_how, writeEntries) => {
     fc.assert(
       fc.property(fc.shuffledSubarray([...expected.objects.keys()], { minLength: expected.count }), (order) => {
-        const builder = new CommitMapBuilder(algorithm);
+        const builder = new CommitMapBuilder(algorithm, undefined, writeEntries);
         for (const index of order) {
           const add = () => builder.add(map.checksumBytesAt(index), map.dataAt(index), map.externalBytesAt(index));
           expect([add(), add()]).toEqual([true, false]);
@@ -195,7 +201,7 @@ describe.each(['sha256', 'sha512'] as const)('entries taken over from a base, %s
     return builder.build(commit);
   };
 
-  test('give the same bytes as adding all of them', () => {
+  test.each(WRITERS)('give the same bytes as adding all of them, written %s', (_how, writeEntries) => {
     fc.assert(
       fc.property(randomObjects(algorithm), fc.infiniteStream(fc.integer({ min: 0, max: 3 })), (objects, choices) => {
         const roles = objects.map(() => choices.next().value as number); // 0: of the base alone, 1 and 2: of both, 3: new
@@ -207,7 +213,7 @@ describe.each(['sha256', 'sha512'] as const)('entries taken over from a base, %s
           commit.checksum,
         );
         const base = CommitMap.parse(stored.content, stored.objectRefs, algorithm);
-        const builder = new CommitMapBuilder(algorithm, base);
+        const builder = new CommitMapBuilder(algorithm, base, writeEntries);
         const wanted = objects.filter((_, i) => roles[i] > 0);
         objects.forEach(({ checksum, data, external }, i) => {
           if (roles[i] === 0) return;
