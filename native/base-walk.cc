@@ -1,4 +1,6 @@
 // The walk through trees that a base commit knows, without JavaScript for each entry (src/operations/base-walk.ts).
+#include <algorithm>
+
 #include "addon.h"
 #include "archive-header.h"
 #include "columns.h"
@@ -16,6 +18,9 @@ enum Kind : uint8_t { kNotMet = 0, kDirtree = 1, kDirmeta = 2, kFile = 3 };
 constexpr uint32_t kMaxTreeDepth = 1024;
 /** Instead of a number, for the dirtree whose bytes were given. */
 constexpr uint32_t kGivenBytes = 0xffffffff;
+
+/** Entries of a directory that are looked up together. */
+constexpr size_t kWindow = 64;
 
 /** One for each entry of the map; `proved` a bit for each. */
 struct Marks {
@@ -85,11 +90,8 @@ class BaseWalk {
   /** Marks what the dirtree leads to. @return false when something about it is not as it should be: then perhaps only a part of it */
   bool look(uint32_t number, Span bytes, uint32_t depth) {
     if (!readDirtree(bytes, entries_)) return false;
-    for (const DirtreeEntry& entry : entries_.files) {
-      const int64_t file = map_.find(bytes.data + entry.checksums);
-      if (file >= 0 ? !meetFile(static_cast<uint32_t>(file)) : number != kGivenBytes) return false;
-      if (file < 0) unknownFiles_.push_back(static_cast<uint32_t>(entry.checksums));
-    }
+    for (size_t begin = 0; begin < entries_.files.size(); begin += kWindow)
+      if (!lookAtFiles(bytes, begin, std::min(entries_.files.size(), begin + kWindow), number == kGivenBytes)) return false;
     const size_t record = directories_.size();
     directories_.insert(directories_.end(), {number, static_cast<uint32_t>(entries_.files.size()), 0});
     for (const DirtreeEntry& entry : entries_.directories) {
@@ -106,6 +108,25 @@ class BaseWalk {
       else unknownDirectories_.push_back(static_cast<uint32_t>(entry.checksums));
     }
     directories_[record + 2] = static_cast<uint32_t>(directories_.size() - record - 3);
+    return true;
+  }
+
+  /** Entries lie all over the map: memory that will be needed is asked for beforehand, for all of them at a time. */
+  bool lookAtFiles(Span bytes, size_t begin, size_t end, bool mayBeUnknown) {
+    const DirtreeEntry* const files = entries_.files.data();
+    int64_t found[kWindow];
+    for (size_t i = begin; i < end; i++) map_.prefetchSearch(bytes.data + files[i].checksums);
+    for (size_t i = begin; i < end; i++) {
+      found[i - begin] = map_.find(bytes.data + files[i].checksums);
+      if (found[i - begin] >= 0) map_.prefetchRef(static_cast<size_t>(found[i - begin]));
+    }
+    for (size_t i = begin; i < end; i++)
+      if (found[i - begin] >= 0) map_.prefetchData(static_cast<size_t>(found[i - begin]));
+    for (size_t i = begin; i < end; i++) {
+      const int64_t file = found[i - begin];
+      if (file >= 0 ? !meetFile(static_cast<uint32_t>(file)) : !mayBeUnknown) return false;
+      if (file < 0) unknownFiles_.push_back(static_cast<uint32_t>(files[i].checksums));
+    }
     return true;
   }
 

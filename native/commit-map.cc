@@ -11,6 +11,12 @@ constexpr int kMostGuesses = 4;
 
 uint32_t secondToFifth(const uint8_t* checksum) { return readBigEndian32(checksum + 1); }
 
+/** How far into `count` places, of which there is one, a value from `low` to `high` is to be expected. */
+size_t guess(uint32_t wanted, size_t count, uint32_t low, uint32_t high) {
+  const uint64_t place = uint64_t{count} * (wanted - low) / (uint64_t{high} - low + 1);
+  return static_cast<size_t>(std::min<uint64_t>(place, count - 1));  // more in a table that is not sorted
+}
+
 }  // namespace
 
 CommitMapView::CommitMapView(Span content) : content_(content) {
@@ -29,8 +35,7 @@ int64_t CommitMapView::find(const uint8_t* checksum) const {
   uint32_t highValue = UINT32_MAX;
   for (int guesses = 0; low < high; guesses++) {
     size_t middle = low + (high - low) / 2;
-    if (guesses < kMostGuesses)
-      middle = low + static_cast<size_t>(uint64_t{high - low} * (wanted - lowValue) / (uint64_t{highValue} - lowValue + 1));
+    if (guesses < kMostGuesses) middle = low + guess(wanted, high - low, lowValue, highValue);
     const uint8_t* at = checksumAt(middle);
     const int order = std::memcmp(at, checksum, kSha256Bytes);
     if (order == 0) return static_cast<int64_t>(middle);
@@ -45,8 +50,14 @@ int64_t CommitMapView::find(const uint8_t* checksum) const {
   return -1;
 }
 
+void CommitMapView::prefetchSearch(const uint8_t* checksum) const {
+  const size_t low = checksum[0] == 0 ? 0 : bucketEnd(checksum[0] - 1);
+  const size_t high = std::min(bucketEnd(checksum[0]), count_);
+  if (low < high) __builtin_prefetch(checksumAt(low + guess(secondToFifth(checksum), high - low, 0, UINT32_MAX)));
+}
+
 bool CommitMapView::dataAt(size_t index, Span& data) const {
-  const uint64_t start = areaStart_ + uint64_t{kAlignment} * refAt(index, 0);
+  const uint64_t start = dataStartAt(index);
   const uint64_t size = refAt(index, 4);
   if (start + size > content_.size) return false;
   data = {content_.data + start, static_cast<size_t>(size)};
