@@ -28,6 +28,9 @@ import { type ObjectKind, peekObjectKind } from './object-kind.ts';
 /** Ids of an image's objects that are handed over together. */
 const IDS_AT_ONCE = 1024;
 
+/** Images up to this size are read at once, hashed and walked in memory; of larger ones a few pages at a time are there. */
+const WHOLE_IMAGE_BYTES = 32 * 1024 * 1024;
+
 export interface MarkOptions {
   /** Parents of reached commits that stay too, as far as they are stored. */
   keepDepth: number;
@@ -162,13 +165,24 @@ export class LiveObjects {
     if (this.#images.has(id)) return;
     this.#images.add(id);
     const where = { file: `images/${id}` };
-    const { handle: file, sizeBytes } = await this.#repo.objects.openVerified(id);
+    const { objects } = this.#repo;
+    if (((await objects.sizeOf(id)) ?? 0) <= WHOLE_IMAGE_BYTES) {
+      const bytes = objects.readSync(id, { maxBytes: WHOLE_IMAGE_BYTES });
+      this.#keepObjectsOf(ErofsImage.open(bytes, where));
+      release(bytes);
+      return;
+    }
+    const { handle: file, sizeBytes } = await objects.openVerified(id);
     await using handle = file;
-    const image = ErofsImage.open(new FilePages(handle.fd, sizeBytes, where), where);
-    const idBytes = digestBytes(this.#repo.algorithm);
+    this.#keepObjectsOf(ErofsImage.open(new FilePages(handle.fd, sizeBytes, where), where));
+  }
+
+  #keepObjectsOf(image: ErofsImage): void {
+    const { algorithm } = this.#repo;
+    const idBytes = digestBytes(algorithm);
     const ids = new Uint8Array(IDS_AT_ONCE * idBytes);
     let end = 0;
-    for (const object of image.eachObject(this.#repo.algorithm)) {
+    for (const object of image.eachObject(algorithm)) {
       ids.set(object, end);
       end += idBytes;
       if (end < ids.length) continue;

@@ -29,6 +29,8 @@ export interface Body {
 export interface StoredBody {
   payload?: Uint8Array;
   digest?: Uint8Array;
+  /** `payload` is the path of the object with `digest`. */
+  isOwnPath: boolean;
 }
 
 export const isExternal = ({ layout }: ImageInode): boolean => layout === Layout.chunked;
@@ -47,7 +49,7 @@ export function readStoredBody(reader: InodeReader, { xattrs, offset }: ImageIno
   const metacopy = xattrs.find(({ name }) => name === METACOPY);
   const redirect = xattrs.find(({ name }) => name === REDIRECT);
   if (metacopy === undefined) return reader.fail('xattr', offset, `an external file without ${METACOPY}`);
-  const body: StoredBody = {};
+  const body: StoredBody = { isOwnPath: false };
   if (metacopy.value.length > 0) {
     const parsed = parseMetacopy(metacopy.value);
     if ('problem' in parsed) return reader.fail(METACOPY, offset, `a value that ${parsed.problem}`);
@@ -56,8 +58,8 @@ export function readStoredBody(reader: InodeReader, { xattrs, offset }: ImageIno
   if (redirect !== undefined) {
     if (redirect.value[0] !== SLASH) reader.fail(REDIRECT, offset, 'is not absolute');
     body.payload = redirect.value.subarray(1);
-    const isOwnPath = body.digest !== undefined && isPathOfDigest(body.payload, body.digest);
-    const problem = isOwnPath ? undefined : payloadProblem(byteStringFromBytes(body.payload));
+    body.isOwnPath = body.digest !== undefined && isPathOfDigest(body.payload, body.digest);
+    const problem = body.isOwnPath ? undefined : payloadProblem(byteStringFromBytes(body.payload));
     if (problem !== undefined) reader.fail(REDIRECT, offset, problem.problem);
   }
   return body;
@@ -80,8 +82,8 @@ export function targetOf(reader: InodeReader, inode: ImageInode): Uint8Array {
 }
 
 /** The object that the body's path names, if it is another than that of its digest. @returns its raw digest */
-export function otherObject({ payload, digest }: StoredBody, algorithm: Algorithm): Uint8Array | undefined {
-  if (payload === undefined || (digest !== undefined && isPathOfDigest(payload, digest))) return undefined;
+export function otherObject({ payload, digest, isOwnPath }: StoredBody, algorithm: Algorithm): Uint8Array | undefined {
+  if (payload === undefined || isOwnPath) return undefined;
   const named = objectOfPath(byteStringFromBytes(payload), algorithm);
   return named === undefined || (digest !== undefined && named === objectIdFromBytes(digest))
     ? undefined

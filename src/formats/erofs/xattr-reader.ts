@@ -11,6 +11,8 @@ import { filterBit } from './xattrs.ts';
 
 interface StoredName {
   name: ByteString;
+  /** What stands in the image, behind the prefix. */
+  suffix: Uint8Array;
   filterBit: number;
 }
 
@@ -31,6 +33,8 @@ export class XattrReader {
   readonly #shared = new Map<number, StoredXattr>();
   /** By prefix index, then suffix: few names, many uses. */
   readonly #names: Array<Map<ByteString, StoredName>> = XATTR_PREFIXES.map(() => new Map());
+  /** The first of them, by prefix index: compared byte for byte, which takes less than to make a string and look it up. */
+  readonly #firstNames: StoredName[][] = XATTR_PREFIXES.map(() => []);
   /** Shared entries do not overlap; so all of them, decoded once each, are no longer than the image. */
   #sharedBytesLeft: number;
   #expandedBytes = 0;
@@ -107,15 +111,22 @@ export class XattrReader {
     if (at + entryBytes > end)
       this.#fail('xattr', at, `an entry of ${entryBytes} bytes does not fit into the xattr area`);
     const valueAt = at - start + XATTR_ENTRY_BYTES + suffixBytes;
-    const suffix = byteStringFromBytes(bytes.subarray(valueAt - suffixBytes, valueAt));
-    let stored = this.#names[prefixIndex].get(suffix);
-    if (stored === undefined) {
-      stored = { name: (prefix + suffix) as ByteString, filterBit: filterBit(prefixIndex, suffix) };
-      this.#checkName(stored.name, prefixIndex, at);
-      this.#names[prefixIndex].set(suffix, stored);
-    }
+    const stored =
+      this.#firstNames[prefixIndex].find(({ suffix }) => isAt(bytes, valueAt - suffixBytes, valueAt, suffix)) ??
+      this.#nameOf(prefix, prefixIndex, bytes.slice(valueAt - suffixBytes, valueAt), at);
     const value = bytes.subarray(valueAt, valueAt + valueBytes);
     return { xattr: { name: stored.name, value }, filterBit: stored.filterBit, entryBytes };
+  }
+
+  #nameOf(prefix: string, prefixIndex: number, suffix: Uint8Array, at: number): StoredName {
+    const text = byteStringFromBytes(suffix);
+    const known = this.#names[prefixIndex].get(text);
+    if (known !== undefined) return known;
+    const stored = { name: (prefix + text) as ByteString, suffix, filterBit: filterBit(prefixIndex, text) };
+    this.#checkName(stored.name, prefixIndex, at);
+    this.#names[prefixIndex].set(text, stored);
+    if (this.#firstNames[prefixIndex].length < FEW) this.#firstNames[prefixIndex].push(stored);
+    return stored;
   }
 
   #checkName(name: ByteString, prefixIndex: number, at: number): void {
@@ -134,6 +145,13 @@ export class XattrReader {
 
 /** Prefixes that every writer cuts off; under a whole name the kernel would not find such an xattr. */
 const MUST_BE_CUT = new Set([1, 2, 3, 4, 6]);
+
+/** Whether the bytes from `start` to `end` are these. */
+function isAt(bytes: Uint8Array, start: number, end: number, these: Uint8Array): boolean {
+  if (these.length !== end - start) return false;
+  for (let i = these.length - 1; i >= 0; i--) if (bytes[start + i] !== these[i]) return false; // names of a kind begin alike
+  return true;
+}
 
 /** So few are compared with one another: nearly every inode, and a set for each of a million would be garbage. */
 const FEW = 8;

@@ -57,6 +57,25 @@ function walkTree(directory: Directory, path: string, visit: (path: string, inod
   }
 }
 
+test.each([0, 1, 2] as const)(
+  'xattrs whose names are alike are told apart, however many there are, version %i',
+  (version) => {
+    // more than are compared byte for byte; each file has others of them
+    const names = Array.from(
+      { length: 40 },
+      (_, i) => `user.${'x'.repeat(i % 4)}${String.fromCharCode(97 + (i % 20))}${i}y`,
+    );
+    const files = names.map((_, i) => {
+      const own = names.filter((_name, j) => (i + j) % 3 === 0).map((name) => `${name}=${name}-${i}`);
+      return `/f${100 + i} 0 100644 1 0 0 0 0.0 - - - ${own.join(' ')}\n`;
+    });
+    const dump = `/ 0 40755 2 0 0 0 0.0 - - -\n${files.join('')}`;
+    const root = parseDumpfile(new TextEncoder().encode(dump));
+    const image = ErofsImage.open(serializeErofs(root, { version, algorithm: 'sha512' }));
+    expect(concat(serializeDumpfile(image.readTree()))).toEqual(concat(serializeDumpfile(root)));
+  },
+);
+
 test('the dump of composefs-info describes the tree that we read', () => {
   // but for the marks of version 1, which it prints as if somebody had set them
   for (const { bytes, version, infoDump: dump, name } of vectors) {
