@@ -67,10 +67,14 @@ class ShareHasher {
     Span window = {};
   };
 
-  /** Reads at `offset`, so that a descriptor's position does not matter. @return 0 or errno */
-  static int readAt(int fd, uint8_t* bytes, size_t size, uint64_t offset, size_t& got) {
+  /**
+   * Reads at `offset`, so that a descriptor's position does not matter.
+   * @param enough less than `size`: so much, and no more behind it, is the end of the file
+   * @return 0 or errno
+   */
+  static int readAt(int fd, uint8_t* bytes, size_t size, size_t enough, uint64_t offset, size_t& got) {
     got = 0;
-    while (got < size) {
+    while (got < enough) {
       const ssize_t now = ::pread(fd, bytes + got, size - got, static_cast<off_t>(offset + got));
       if (now < 0 && errno != EINTR) return errno;
       if (now == 0) break;
@@ -93,7 +97,7 @@ class ShareHasher {
     if (used_ + kSmallContentMax > kArenaBytes) flushSmall();
     uint8_t* content = worker_.arena() + used_;
     size_t got = 0;
-    if (const int error = readAt(fd, content, kSmallContentMax, 0, got)) return error;
+    if (const int error = readAt(fd, content, kSmallContentMax, std::max<size_t>(1, file.size), 0, got)) return error;
     file.size = got;
     small_.push_back({&file, {content, got}});
     used_ += got;
@@ -131,7 +135,7 @@ class ShareHasher {
       large.verity = std::make_unique<VerityStream>(plan_.algorithm);
     }
     size_t got = 0;
-    file.error = plan_.pool->closing() ? ECANCELED : readAt(large.fd.get(), window, kReadBytes, file.size, got);
+    file.error = plan_.pool->closing() ? ECANCELED : readAt(large.fd.get(), window, kReadBytes, kReadBytes, file.size, got);
     file.size += got;
     if (file.error == 0 && file.size > plan_.maxBytes) file.error = EFBIG;
     if (file.error != 0) return release(large);

@@ -92,7 +92,7 @@ async function keepOwnRefs(repo: Repository, live: LiveObjects, own: OwnRef[]): 
     else dead.push(ref);
   };
   const kindOf = ({ target }: OwnRef) => parseStreamName(target);
-  for (const ref of own) if (kindOf(ref)?.kind === 'partial') await keepIf(ref, await isRecent(repo, ref));
+  for (const ref of own) if (kindOf(ref)?.kind === 'partial') await keepIf(ref, isRecent(repo, ref));
   for (const ref of own) {
     const parsed = kindOf(ref);
     if (parsed?.kind === 'commitmeta') await keepIf(ref, live.hasCommit(parsed.commit));
@@ -101,8 +101,8 @@ async function keepOwnRefs(repo: Repository, live: LiveObjects, own: OwnRef[]): 
 }
 
 /** Every checkpoint makes the first-level link anew; the ref itself stays as it is. */
-async function isRecent(repo: Repository, { ref, target }: OwnRef): Promise<boolean> {
-  const times = [await repo.streams.refChangedAt(ref), await repo.streams.linkChangedAt(target)];
+function isRecent(repo: Repository, { ref, target }: OwnRef): boolean {
+  const times = [repo.streams.refChangedAt(ref), repo.streams.linkChangedAt(target)];
   return Date.now() - Math.max(...times.map((time) => time ?? 0)) <= PARTIAL_LIFETIME_MS;
 }
 

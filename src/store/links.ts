@@ -16,6 +16,7 @@ import {
   type Where,
 } from '../errors.ts';
 import type { Algorithm, ObjectId } from '../formats/ids.ts';
+import { isPathAbsent } from './absence.ts';
 import { makeDirectory } from './directories.ts';
 import { nameOfRefTarget, objectOfTarget, objectTarget, refTarget } from './link-targets.ts';
 import { lockDirectory } from './lock.ts';
@@ -72,7 +73,7 @@ export class LinkDirectory {
   async resolve(name: string): Promise<ObjectId | undefined> {
     const where = this.#where(name);
     checkFirstLevelName(name, where);
-    const target = await this.#readLink(join(this.#root, name), where);
+    const target = this.#readLink(join(this.#root, name), where);
     if (target === undefined) return undefined;
     const id = objectOfTarget(target, this.#options.algorithm);
     if (id === undefined) throw new FormatError(`link target ${JSON.stringify(target)} is not an object's`, where);
@@ -119,9 +120,9 @@ export class LinkDirectory {
 
   /** Everything directly inside but `refs`, sound or not, sorted by name. */
   async *entries(): AsyncGenerator<FirstLevelEntry> {
-    for (const entry of await this.#readDirectory('')) {
+    for (const entry of this.#readDirectory('')) {
       if (entry.name === REFS_DIRECTORY) continue;
-      const linkText = entry.isSymbolicLink() ? await this.#readLinkIfThere(entry.name) : undefined;
+      const linkText = entry.isSymbolicLink() ? this.#readLinkIfThere(entry.name) : undefined;
       yield {
         name: entry.name,
         linkText,
@@ -150,7 +151,7 @@ export class LinkDirectory {
   /** @returns false when there was none */
   async removeRef(refPath: string): Promise<boolean> {
     checkRefPath(refPath, this.#whereRef(refPath));
-    await this.#checkParents(refPath);
+    this.#checkParents(refPath);
     return this.#unlink(`${REFS_DIRECTORY}/${refPath}`);
   }
 
@@ -161,8 +162,8 @@ export class LinkDirectory {
   async resolveRef(refPath: string): Promise<string | undefined> {
     const where = this.#whereRef(refPath);
     checkRefPath(refPath, where);
-    if (!(await this.#checkParents(refPath))) return undefined;
-    const target = await this.#readLink(join(this.#root, REFS_DIRECTORY, refPath), where);
+    if (!this.#checkParents(refPath)) return undefined;
+    const target = this.#readLink(join(this.#root, REFS_DIRECTORY, refPath), where);
     if (target === undefined) return undefined;
     const name = nameOfRefTarget(refPath, target);
     if (name === undefined)
@@ -180,12 +181,12 @@ export class LinkDirectory {
     const pending = [''];
     for (let directory = pending.pop(); directory !== undefined; directory = pending.pop()) {
       const below: string[] = [];
-      for (const entry of await this.#readDirectory(join(REFS_DIRECTORY, directory))) {
+      for (const entry of this.#readDirectory(join(REFS_DIRECTORY, directory))) {
         const ref = directory === '' ? entry.name : `${directory}/${entry.name}`;
         if (entry.isDirectory()) below.push(ref);
         else if (!entry.isSymbolicLink()) yield { ref };
         else {
-          const linkText = await this.#readLinkIfThere(`${REFS_DIRECTORY}/${ref}`);
+          const linkText = this.#readLinkIfThere(`${REFS_DIRECTORY}/${ref}`);
           yield { ref, linkText, target: linkText === undefined ? undefined : nameOfRefTarget(ref, linkText) };
         }
       }
@@ -194,29 +195,29 @@ export class LinkDirectory {
   }
 
   /** When the link itself was made, in milliseconds since the epoch. */
-  async refChangedAt(refPath: string): Promise<number | undefined> {
+  refChangedAt(refPath: string): number | undefined {
     return this.#changedAt(`${REFS_DIRECTORY}/${refPath}`);
   }
 
-  async linkChangedAt(name: string): Promise<number | undefined> {
+  linkChangedAt(name: string): number | undefined {
     return this.#changedAt(name);
   }
 
-  async #changedAt(path: string): Promise<number | undefined> {
+  #changedAt(path: string): number | undefined {
     try {
       return lstatSync(join(this.#root, path)).mtimeMs;
     } catch (error) {
-      if (isAbsent(error)) return undefined;
+      if (isPathAbsent(error)) return undefined;
       throw error;
     }
   }
 
-  async #readLink(path: string, where: Where): Promise<string | undefined> {
-    await this.#checkDirectory('');
+  #readLink(path: string, where: Where): string | undefined {
+    this.#checkDirectory('');
     try {
       return readlinkSync(path);
     } catch (error) {
-      if (isAbsent(error)) return undefined;
+      if (isPathAbsent(error)) return undefined;
       if ((error as NodeJS.ErrnoException).code === 'EINVAL')
         throw new FormatError('is not a symlink', where, { cause: error });
       throw error;
@@ -224,11 +225,11 @@ export class LinkDirectory {
   }
 
   /** For listings: an entry whose name is not UTF-8 cannot be asked again by name, and has no target then. */
-  async #readLinkIfThere(path: string): Promise<string | undefined> {
+  #readLinkIfThere(path: string): string | undefined {
     try {
       return readlinkSync(join(this.#root, path));
     } catch (error) {
-      if (isAbsent(error)) return undefined;
+      if (isPathAbsent(error)) return undefined;
       throw error;
     }
   }
@@ -250,40 +251,40 @@ export class LinkDirectory {
 
   async #unlink(path: string): Promise<boolean> {
     await this.#options.requireWritable();
-    await this.#checkDirectory('');
+    this.#checkDirectory('');
     try {
       unlinkSync(join(this.#root, path));
       return true;
     } catch (error) {
-      if (isAbsent(error)) return false;
+      if (isPathAbsent(error)) return false;
       throw explainWriteError(error, { file: `${this.kind}/${path}` });
     }
   }
 
-  async #readDirectory(path: string) {
-    if (!(await this.#checkDirectory(path))) return [];
+  #readDirectory(path: string) {
+    if (!this.#checkDirectory(path)) return [];
     const entries = readdirSync(join(this.#root, path), { withFileTypes: true });
     return entries.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   }
 
   /** Every directory on the way to a ref must be one here, not a link to one elsewhere. */
-  async #checkParents(refPath: string): Promise<boolean> {
+  #checkParents(refPath: string): boolean {
     let path: string = REFS_DIRECTORY;
     for (const component of ['', ...refPath.split('/').slice(0, -1)]) {
       path = join(path, component);
-      if (!(await this.#checkDirectory(path))) return false;
+      if (!this.#checkDirectory(path)) return false;
     }
     return true;
   }
 
   /** False where there is none. @throws FormatError when something else has that name */
-  async #checkDirectory(path: string): Promise<boolean> {
+  #checkDirectory(path: string): boolean {
     try {
       const stats = lstatSync(join(this.#root, path));
       if (!stats.isDirectory()) throw new FormatError('is not a directory', { file: join(this.kind, path) });
       return true;
     } catch (error) {
-      if (isAbsent(error)) return false;
+      if (isPathAbsent(error)) return false;
       throw error;
     }
   }
@@ -295,8 +296,3 @@ export class LinkDirectory {
     return { file: `${this.kind}/${REFS_DIRECTORY}/${refPath}` };
   }
 }
-
-const isAbsent = (error: unknown): boolean => {
-  const { code } = error as NodeJS.ErrnoException;
-  return code === 'ENOENT' || code === 'ENOTDIR';
-};

@@ -39,7 +39,7 @@ export async function publish(
 
 /** Takes a stream's names away again, the ref first: a ref must never lead nowhere. @returns false when there were none */
 export async function unpublishStream(repo: Repository, name: string, refPath: string): Promise<boolean> {
-  const changedAt = (await repo.streams.refChangedAt(refPath)) ?? (await repo.streams.linkChangedAt(name));
+  const changedAt = repo.streams.refChangedAt(refPath) ?? repo.streams.linkChangedAt(name);
   if (changedAt === undefined) return false;
   await using _ = await repo.streams.lock();
   const hadRef = await repo.streams.removeRef(refPath);
