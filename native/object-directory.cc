@@ -84,19 +84,28 @@ ObjectDirectory::ObjectDirectory(Fd fd, const ObjectDirectoryOptions& options)
   if (::fstat(directory(), &facts) == 0) device_ = facts.st_dev;
 }
 
-Verdict ObjectDirectory::createTemporary(Temporary& temporary) {
+Verdict ObjectDirectory::createTemporary(Temporary& temporary, const ObjectPath* place) {
   temporary.discard();
   if (!named_.load(std::memory_order_relaxed)) {
-    temporary.fd_.reset(::openat(directory(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, kObjectMode));
-    if (temporary.exists()) return {};
+    Verdict created = createUnnamed(temporary, place == nullptr ? "." : place->subdirectory().text);
+    if (place != nullptr && created.error == ENOENT) {
+      const Verdict made = makeSubdirectory(*place);
+      if (made.refused()) return made;
+      created = createUnnamed(temporary, place->subdirectory().text);
+    }
     // EISDIR: a kernel that reads the flag as O_DIRECTORY
-    if (errno != EOPNOTSUPP && errno != EISDIR) return Verdict::system(Step::CreateTemporary, errno);
+    if (created.error != EOPNOTSUPP && created.error != EISDIR) return created;
     named_.store(true, std::memory_order_relaxed);
   }
   return underTemporaryName(temporary, [&](const char* name) {
     temporary.fd_.reset(::openat(directory(), name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, kObjectMode));
     return temporary.exists() ? Verdict{} : Verdict::system(Step::CreateTemporary, errno);
   });
+}
+
+Verdict ObjectDirectory::createUnnamed(Temporary& temporary, const char* where) {
+  temporary.fd_.reset(::openat(directory(), where, O_TMPFILE | O_RDWR | O_CLOEXEC, kObjectMode));
+  return temporary.exists() ? Verdict{} : Verdict::system(Step::CreateTemporary, errno);
 }
 
 template <typename Attempt>
@@ -142,7 +151,7 @@ Verdict ObjectDirectory::store(const uint8_t* id, Span content, MessageHasher& h
   const Verdict existing = examine(path, id, content.size, &content, hasher);  // a lookup is cheaper than a file that is not needed
   if (existing.status != Status::New && existing.status != Status::DamagedObject) return existing;
   Temporary temporary;
-  const Verdict created = createTemporary(temporary);
+  const Verdict created = createTemporary(temporary, &path);
   if (created.refused()) return created;
   if (const int error = writeAll(temporary.fd(), content)) return Verdict::system(Step::Write, error);
   return publish(temporary, id, content.size, &content, hasher);
@@ -167,8 +176,7 @@ Verdict ObjectDirectory::sealReader(int reader, const uint8_t* id) {
 }
 
 Verdict ObjectDirectory::makeSubdirectory(const ObjectPath& path) {
-  const char name[3] = {path.text[0], path.text[1], '\0'};
-  if (::mkdirat(directory(), name, kDirectoryMode) == 0 || errno == EEXIST) return {};
+  if (::mkdirat(directory(), path.subdirectory().text, kDirectoryMode) == 0 || errno == EEXIST) return {};
   return Verdict::system(Step::MakeDirectory, errno);
 }
 

@@ -36,6 +36,11 @@ class Temporary {
 struct ObjectPath {
   char text[2 * kMaxDigestBytes + 2];
   ObjectPath(Algorithm algorithm, const uint8_t* id);
+  /** `xx` */
+  struct Subdirectory {
+    char text[3];
+  };
+  Subdirectory subdirectory() const { return {{text[0], text[1], '\0'}}; }
 };
 
 struct ObjectDirectoryOptions {
@@ -49,8 +54,12 @@ class ObjectDirectory {
  public:
   ObjectDirectory(Fd fd, const ObjectDirectoryOptions& options);
 
-  /** Open for reading and writing, empty. */
-  Verdict createTemporary(Temporary& temporary);
+  /**
+   * Open for reading and writing, empty.
+   * @param place where it is going to be, if known: an unnamed file is made in that subdirectory. File systems keep an inode near its
+   *   directory, and threads that make files in one directory wait for each other.
+   */
+  Verdict createTemporary(Temporary& temporary, const ObjectPath* place = nullptr);
   /**
    * Writes a new object, unless it is there already. A damaged one (power was lost before its data was on disk) is replaced.
    * @param hasher of the repository's algorithm
@@ -77,6 +86,7 @@ class ObjectDirectory {
   /** @param attempt makes a file of the name it is given; EEXIST when that is taken */
   template <typename Attempt>
   Verdict underTemporaryName(Temporary& temporary, Attempt attempt);
+  Verdict createUnnamed(Temporary& temporary, const char* where);
   Verdict seal(Temporary& temporary, const uint8_t* id);
   Verdict sealReader(int reader, const uint8_t* id);
   Verdict linkFd(int fd, const char* path);
