@@ -124,6 +124,7 @@ export class Ingest {
 export interface StagingPlace {
   /** `objects` of our repository. */
   objectsFd: number;
+  /** Laid out like `objects`, but commits lie in it themselves. */
   stagingFd: number;
   /** `objects` of the ostree repository. */
   targetFd: number;
@@ -317,10 +318,18 @@ export interface NativeAddon {
    */
   hashFiles(paths: NativePath[], options: HashFilesOptions): Promise<HashedFiles>;
   /**
-   * Writes objects as `<checksum>.<type>` into the staging directory, as the mode keeps them. Every byte is hashed first, or, of large
-   * content, before the object counts as written. What cannot be done is left to the caller, who finds out why.
+   * Writes objects into the staging directory, as the mode keeps them: a commit as `<checksum>.commit`, others as `xx/yyyy….<type>`.
+   * Every byte is hashed first, or, of large content, before the object counts as written. What cannot be done is left to the caller,
+   * who finds out why.
    */
   stageObjects(place: StagingPlace, objects: StagedContents): Promise<StagedResults>;
+  /**
+   * Moves whole subdirectories of the staging directory, with all that lies in them, where the ostree repository has none of that name
+   * and new directories of both would belong to the same group. `moved`: 0 or 1 for each; what did not move, for
+   * whatever reason, is left to publishObjects().
+   * @param firstBytes a byte for each directory
+   */
+  publishSubdirectories(place: StagingPlace, firstBytes: Uint8Array): Promise<{ moved: Uint8Array }>;
   /** Moves staged objects to their places, in no order. An object that is there is left alone. `errno`: 0 or why not, for each. */
   publishObjects(place: StagingPlace, objects: StagedNames): Promise<{ errno: Int32Array }>;
   /** fs-verity digest of one open or named file, computed here (not asked of the kernel), from its first byte to its end. */

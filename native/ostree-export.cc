@@ -1,4 +1,6 @@
-// stageObjects() and publishObjects(): batches of objects on their way into an ostree repository.
+// stageObjects(), publishSubdirectories() and publishObjects(): batches of objects on their way into an ostree repository.
+#include <algorithm>
+
 #include "addon.h"
 #include "columns.h"
 #include "js.h"
@@ -98,6 +100,40 @@ class StageJob : public Job {
   std::vector<StagedObject> objects_;
 };
 
+/** A row for each subdirectory. */
+class PublishSubdirectoriesJob : public Job {
+ public:
+  PublishSubdirectoriesJob(const StagingPlace& place, Span firstBytes)
+      : Job(firstBytes.size), place_(place), firstBytes_(firstBytes), moved_(firstBytes.size) {
+    struct stat staging, target;
+    mayMove_ = ::fstat(place_.staging, &staging) == 0 && ::fstat(place_.target, &target) == 0 && inheritAlike(staging, target);
+  }
+
+  void run(Worker&, size_t begin, size_t end) override {
+    for (size_t i = begin; i < end; i++) moved_[i] = mayMove_ && publishSubdirectory(place_, firstBytes_.data[i]);
+  }
+
+  void cancel(size_t, size_t) override {}
+
+  napi_value settle(napi_env env) override {
+    Columns columns(env, Columns::room(moved_.size(), 1));
+    auto* moved = columns.add<uint8_t>("moved", napi_uint8_array, moved_.size());
+    std::copy(moved_.begin(), moved_.end(), moved);
+    return columns.object();
+  }
+
+ private:
+  /** What is made in them belongs to the same group: a repository that several users write has such directories. */
+  static bool inheritAlike(const struct stat& a, const struct stat& b) {
+    return a.st_gid == b.st_gid && (a.st_mode & S_ISGID) == (b.st_mode & S_ISGID);
+  }
+
+  const StagingPlace place_;
+  const Span firstBytes_;
+  bool mayMove_ = false;
+  std::vector<uint8_t> moved_;
+};
+
 class PublishJob : public Job {
  public:
   PublishJob(const StagingPlace& place, std::vector<StagedObject> objects)
@@ -138,6 +174,14 @@ napi_value stageObjects(Call& call) {
   return commonPool(env).submit(std::move(job));
 }
 
+napi_value publishSubdirectories(Call& call) {
+  napi_env env = call.env();
+  const StagingPlace place = readPlace(env, call.value(0));
+  auto job = std::make_shared<PublishSubdirectoriesJob>(place, call.bytes(1, "firstBytes"));
+  job->keep(env, call.value(1));
+  return commonPool(env).submit(std::move(job));
+}
+
 napi_value publishObjects(Call& call) {
   napi_env env = call.env();
   const StagingPlace place = readPlace(env, call.value(0));
@@ -151,6 +195,7 @@ napi_value publishObjects(Call& call) {
 void defineOstreeExport(napi_env env, napi_value exports) {
   static constexpr FunctionEntry kEntries[] = {
       {"stageObjects", entry<stageObjects>},
+      {"publishSubdirectories", entry<publishSubdirectories>},
       {"publishObjects", entry<publishObjects>},
   };
   defineFunctions(env, exports, kEntries, std::size(kEntries));

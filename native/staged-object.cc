@@ -26,14 +26,20 @@ const char* suffixOf(LocalMode mode, StagedKind kind) {
   }
 }
 
-/** Name in the target, `xx/yyyy….suffix`, and in the staging directory, where it has no slash. */
+/** Name in the target, `xx/yyyy….suffix`, and in the staging directory. */
 struct ObjectNames {
   std::string place, staged;
   ObjectNames(LocalMode mode, StagedKind kind, const uint8_t* checksum)
       : place(std::string(ObjectPath(Algorithm::Sha256, checksum).text) + suffixOf(mode, kind)), staged(place) {
-    staged.erase(2, 1);
+    if (kind == StagedKind::Commit) staged.erase(2, 1);
   }
 };
+
+/** @return 0 or errno */
+int makeSubdirectory(int directory, const uint8_t* checksum) {
+  const ObjectPath path(Algorithm::Sha256, checksum);
+  return ::mkdirat(directory, path.subdirectory().text, kDirectoryMode) == 0 || errno == EEXIST ? 0 : errno;
+}
 
 /** What a mode cannot hold. */
 bool canHold(LocalMode mode, const FileHeader& header) {
@@ -84,8 +90,17 @@ class StagedFile {
   }
 
   bool create(mode_t mode) {
-    fd_.reset(::openat(place_.staging, name_.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, mode));
-    made_ = fd_.open();
+    return make([&] {
+      fd_.reset(::openat(place_.staging, name_.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, mode));
+      return fd_.open();
+    });
+  }
+
+  /** The first one of a subdirectory makes that too. */
+  template <typename Attempt>
+  bool make(Attempt attempt) {
+    made_ = attempt();
+    if (!made_ && errno == ENOENT && makeSubdirectory(place_.staging, object_.checksum) == 0) made_ = attempt();
     return made_;
   }
 
@@ -97,8 +112,7 @@ class StagedFile {
     if (place_.mode == LocalMode::BareUser)
       return create(kStagedMode) && writeAll(fd_.get(), {reinterpret_cast<const uint8_t*>(target.c_str()), target.size() + 1}) == 0 &&
              setOstreemeta() && ::futimens(fd_.get(), kObjectTimes) == 0;
-    made_ = ::symlinkat(target.c_str(), place_.staging, name_.c_str()) == 0;
-    if (!made_) return false;
+    if (!make([&] { return ::symlinkat(target.c_str(), place_.staging, name_.c_str()) == 0; })) return false;
     if (place_.mode == LocalMode::BareUserOnly) return true;
     if (::fchownat(place_.staging, name_.c_str(), header_.uid, header_.gid, AT_SYMLINK_NOFOLLOW) != 0) return false;
     if (header_.xattrs.size == 0) return true;
@@ -236,11 +250,13 @@ void stageObject(IngestWorker& worker, const StagingPlace& place, StagedObject& 
   object.result = Staged::Written;
 }
 
-int makeObjectDirectory(const StagingPlace& place, const uint8_t* checksum) {
-  const ObjectPath path(Algorithm::Sha256, checksum);
-  const char name[3] = {path.text[0], path.text[1], '\0'};
-  return ::mkdirat(place.target, name, kDirectoryMode) == 0 || errno == EEXIST ? 0 : errno;
+bool publishSubdirectory(const StagingPlace& place, uint8_t firstByte) {
+  const uint8_t checksum[kSha256Bytes] = {firstByte};
+  const ObjectPath::Subdirectory name = ObjectPath(Algorithm::Sha256, checksum).subdirectory();
+  return renameNoReplace(place.staging, name.text, place.target, name.text) == 0;
 }
+
+int makeObjectDirectory(const StagingPlace& place, const uint8_t* checksum) { return makeSubdirectory(place.target, checksum); }
 
 int publishStaged(const StagingPlace& place, StagedKind kind, const uint8_t* checksum) {
   const ObjectNames names(place.mode, kind, checksum);

@@ -19,6 +19,7 @@ enum class Staged : uint8_t { NotDone, Written, Present };
 struct StagingPlace {
   /** `objects` of our store. */
   int objects = -1;
+  /** Laid out like `objects`, so that whole subdirectories can be published; only commits, which come last, lie in it themselves. */
   int staging = -1;
   /** `objects` of the ostree repository. */
   int target = -1;
@@ -40,6 +41,9 @@ struct StagedObject {
 
 /** Hashes, and writes under its staged name, unless it is there already. */
 void stageObject(IngestWorker& worker, const StagingPlace& place, StagedObject& object);
+
+/** Moves `xx` of the staging directory to the target, unless that has one. @return whether it did */
+bool publishSubdirectory(const StagingPlace& place, uint8_t firstByte);
 
 /** Moves it from its staged name to its place. The directory for it must be there. @return 0 or errno; 0 also if it was there before */
 int publishStaged(const StagingPlace& place, StagedKind kind, const uint8_t* checksum);

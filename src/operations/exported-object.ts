@@ -17,6 +17,12 @@ export function stagedName({ type, checksum }: ExportedObject, mode: ExportMode)
   return `${checksum}.${type === 'file' && mode === 'archive' ? 'filez' : type}`;
 }
 
+/** Where it is staged: as below `objects`, so that whole directories can be published, except for commits, which come last. */
+export function stagedPath(object: ExportedObject, mode: ExportMode): string {
+  const name = stagedName(object, mode);
+  return object.type === 'commit' ? name : `${name.slice(0, 2)}/${name.slice(2)}`;
+}
+
 /** Every object that the commit reaches, once; the commit itself last. */
 export function collectObjects(stored: StoredCommit): ExportedObject[] {
   const { rootDirtree, rootDirmeta } = stored.commit();

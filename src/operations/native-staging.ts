@@ -54,6 +54,18 @@ export class NativeStaging implements AsyncDisposable {
     return objects.map((_, i) => (results[i] === 1 ? bytes[i] : results[i] === 2 ? 'present' : undefined));
   }
 
+  /**
+   * Moves everything staged but commits to its place: whole directories, and one object after the other where the repository has a
+   * directory of that name. @throws as publish()
+   */
+  async publishContents(objects: ExportedObject[]): Promise<void> {
+    const firstByte = ({ checksum }: ExportedObject) => Number.parseInt(checksum.slice(0, 2), 16);
+    const directories = Uint8Array.from(new Set(objects.map(firstByte)));
+    const { moved } = await this.#addon.publishSubdirectories(this.#place, directories);
+    const left = new Set(directories.filter((_, i) => moved[i] === 0));
+    await this.publish(objects.filter((object) => left.has(firstByte(object))));
+  }
+
   /** Moves staged objects to their places. @throws the first system call that failed */
   async publish(objects: ExportedObject[]): Promise<void> {
     for (let start = 0; start < objects.length; start += PUBLISHED_TOGETHER) {

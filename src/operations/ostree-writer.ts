@@ -12,7 +12,7 @@ import type { NativeAddon } from '../native.ts';
 import { makeDirectories } from '../store/directories.ts';
 import type { Repository } from '../store/repository.ts';
 import type { StoredCommit, StoredFile } from './commit-reader.ts';
-import { type ExportedObject, stagedName } from './exported-object.ts';
+import { type ExportedObject, stagedName, stagedPath } from './exported-object.ts';
 import { NativeStaging } from './native-staging.ts';
 import { type ExportMode, type FileStager, openFileStager } from './ostree-file-stager.ts';
 import { METADATA_FILE_MODE, openOrCreateRepository, writeNew } from './ostree-repository.ts';
@@ -123,8 +123,11 @@ export class OstreeWriter implements AsyncDisposable {
       const directories = new Set<string>();
       for (const name of this.#staged.keys()) directories.add(dirname(this.#objectPath(name)));
       const staged = [...this.#staged.values()];
-      await this.#publish(staged.filter(({ type }) => type !== 'commit'));
-      await this.#publish(staged.filter(({ type }) => type === 'commit'));
+      const isCommit = ({ type }: ExportedObject) => type === 'commit';
+      const contents = staged.filter((object) => !isCommit(object));
+      await (this.#batches?.publishContents(contents) ?? this.#link(contents));
+      const commits = staged.filter(isCommit);
+      await (this.#batches?.publish(commits) ?? this.#link(commits));
       for (const commit of this.#detached) {
         const target = this.#objectPath(`${commit}.commitmeta`);
         await makeDirectories(dirname(target));
@@ -150,13 +153,12 @@ export class OstreeWriter implements AsyncDisposable {
     await this.#lock?.close();
   }
 
-  async #publish(objects: ExportedObject[]): Promise<void> {
-    if (this.#batches !== undefined) return this.#batches.publish(objects);
+  /** The way without the addon. */
+  async #link(objects: ExportedObject[]): Promise<void> {
     for (const object of objects) {
-      const name = stagedName(object, this.#mode);
-      const target = this.#objectPath(name);
+      const target = this.#objectPath(stagedName(object, this.#mode));
       await makeDirectories(dirname(target));
-      await linkNew(join(this.#staging, name), target);
+      await linkNew(join(this.#staging, stagedPath(object, this.#mode)), target);
     }
   }
 
@@ -168,12 +170,15 @@ export class OstreeWriter implements AsyncDisposable {
       return;
     }
     this.#staged.set(name, object);
+    const path = join(this.#staging, stagedPath(object, this.#mode));
     try {
-      const bytes = await write(join(this.#staging, name));
+      await makeDirectories(dirname(path));
+      const bytes = await write(path);
       this.bytesWritten += bytes;
       this.written++;
     } catch (error) {
       this.#staged.delete(name);
+      await rm(path, { force: true }).catch(() => {}); // what lies there may be published with its directory; the first error is the one to tell
       throw explainWriteError(error, { file: this.#path });
     }
   }
@@ -188,8 +193,8 @@ export class OstreeWriter implements AsyncDisposable {
       await this.#native.syncfs(directory.fd);
       return;
     }
-    for (const entry of await readdir(this.#staging, { withFileTypes: true }))
-      if (entry.isFile()) await syncPath(join(this.#staging, entry.name));
+    for (const entry of await readdir(this.#staging, { withFileTypes: true, recursive: true }))
+      if (entry.isFile()) await syncPath(join(entry.parentPath, entry.name));
   }
 
   /** `a` and `a/b` cannot both be refs: they are files. */

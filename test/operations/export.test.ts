@@ -1,6 +1,6 @@
 /** Export in batches: what the addon does not do is done or explained one by one, and what it writes is what was hashed. */
 
-import { mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { commitTree } from '../../src/operations/commit.ts';
@@ -52,6 +52,32 @@ describe.each(MODES)('%s', (mode) => {
     expect(await readdir(join(out, 'tmp'))).toEqual(['cache']);
   });
 
+  test('objects of the repository stay, and new ones come beside them', async () => {
+    const out = directory.join(`beside-${mode}`);
+    await exportCommits(repo, ['b'], out, { mode });
+    const objects = await allFiles(join(out, 'objects'));
+    const inodes = async () => Promise.all(objects.map(async (path) => (await lstat(path)).ino));
+    const before = await inodes();
+    const [lost] = objects;
+    await rm(lost);
+    await writeFile(`${lost}-beside`, 'theirs'); // the directory stays, so that nothing can be moved as a whole there
+    expect(await exportCommits(repo, ['b'], out)).toMatchObject({ written: 1, present: 7 });
+    expect((await inodes()).slice(1)).toEqual(before.slice(1));
+    expect(await readFile(`${lost}-beside`, 'utf8')).toBe('theirs');
+    expect(await readdir(join(out, 'tmp'))).toEqual(['cache']);
+  });
+
+  test('directories of a repository that belongs to a group inherit from it', async () => {
+    const out = directory.join(`group-${mode}`);
+    await exportCommits(repo, ['b'], out, { mode });
+    await rm(join(out, 'objects'), { recursive: true });
+    await mkdir(join(out, 'objects'));
+    await chmod(join(out, 'objects'), 0o2775);
+    expect(await exportCommits(repo, ['b'], out)).toMatchObject({ written: 8 });
+    for (const name of await readdir(join(out, 'objects')))
+      expect((await lstat(join(out, 'objects', name))).mode & 0o2000, name).toBe(0o2000);
+  });
+
   const damages: Array<[string, (path: string) => Promise<void>, string]> = [
     ['is missing', (path) => rm(path), 'CFS_MISSING_OBJECT'],
     ['is shorter', (path) => truncate(path, 100), 'CFS_DIGEST_MISMATCH'],
@@ -73,6 +99,15 @@ describe.each(MODES)('%s', (mode) => {
     }
   });
 });
+
+/** Sorted. */
+async function allFiles(path: string): Promise<string[]> {
+  const entries = await readdir(path, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => !entry.isDirectory())
+    .map(({ name, parentPath }) => join(parentPath, name))
+    .sort();
+}
 
 async function flipLast(path: string): Promise<void> {
   const bytes = await readFile(path);
