@@ -27,6 +27,7 @@ export async function openHttpSource(location: HttpLocation, options: SourceOpti
       throw new RepositoryError(`a repository of mode ${mode} cannot be read over HTTP, only archive`, {
         file: client.url,
       });
+    await likely?.answered; // so that what comes later is what a pull transfers, whichever of the two was first
     return new HttpSource(client, collectionId, likely);
   } catch (error) {
     await client.close();
@@ -39,12 +40,14 @@ class LikelyRef {
   readonly #name: string;
   readonly #signal: AbortSignal | undefined;
   #file: Promise<Uint8Array | undefined> | undefined;
+  /** Resolves in any case: what went wrong is told to whoever takes it. */
+  readonly answered: Promise<unknown>;
 
   constructor(client: HttpClient, name: string, signal: AbortSignal | undefined) {
     this.#name = name;
     this.#signal = signal;
     this.#file = fetchRefFile(client, name, signal);
-    this.#file.catch(() => {}); // told to whoever takes it
+    this.answered = this.#file.catch(() => {});
   }
 
   /** Once: whoever asks again wants to know what the ref is by then. */

@@ -159,17 +159,20 @@ describe('what a server must offer', () => {
   });
 
   test('a likely ref is asked for beside the config, and again by whoever resolves it again', async () => {
-    let config: ServerResponse | undefined;
+    const answers: ServerResponse[] = [];
     let value = C;
     await using server = await startStaticServer('/nonexistent', {
       intercept: (request, response) => {
-        if (request.url === '/config') config = response;
-        else response.end(value);
-        if (server.requests.length >= 2) config?.end(CONFIG); // not before the other request is here
+        const answer = () => void response.end(request.url === '/config' ? CONFIG : value);
+        answers.push(response);
+        if (answers.length === 1) return true; // not before the other request is here
+        if (answers.length > 2) answer();
+        else for (const [i, body] of [CONFIG, value].entries()) setTimeout(() => answers[i].end(body), 20 * i);
         return true;
       },
     });
     await using source = await openSource(server.url, { likelyRef: 'os/main' });
+    expect(source.bytesTransferred).toBe(CONFIG.length + value.length); // the slower one too
     value = 'd'.repeat(64) as Checksum;
     expect(await source.resolveRef('os/main')).toBe(C);
     expect(await source.resolveRef('os/main')).toBe(value);
