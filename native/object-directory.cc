@@ -67,7 +67,7 @@ void Temporary::discard() {
   fd_.reset();
 }
 
-ObjectPath::ObjectPath(Algorithm algorithm, const uint8_t* id) {
+ObjectPath::ObjectPath(Algorithm algorithm, const uint8_t* id) : firstByte(id[0]) {
   static constexpr char kDigits[] = "0123456789abcdef";
   char* to = text;
   for (size_t i = 0; i < digestBytes(algorithm); i++) {
@@ -148,8 +148,10 @@ Verdict ObjectDirectory::examine(const ObjectPath& path, const uint8_t* id, uint
 
 Verdict ObjectDirectory::store(const uint8_t* id, Span content, MessageHasher& hasher) {
   const ObjectPath path(options_.algorithm, id);
-  const Verdict existing = examine(path, id, content.size, &content, hasher);  // a lookup is cheaper than a file that is not needed
-  if (existing.status != Status::New && existing.status != Status::DamagedObject) return existing;
+  if (!isNewSubdirectory(path.firstByte)) {  // a lookup is cheaper than a file that is not needed, but in an empty store nothing is found
+    const Verdict existing = examine(path, id, content.size, &content, hasher);
+    if (existing.status != Status::New && existing.status != Status::DamagedObject) return existing;
+  }
   Temporary temporary;
   const Verdict created = createTemporary(temporary, &path);
   if (created.refused()) return created;
@@ -176,8 +178,11 @@ Verdict ObjectDirectory::sealReader(int reader, const uint8_t* id) {
 }
 
 Verdict ObjectDirectory::makeSubdirectory(const ObjectPath& path) {
-  if (::mkdirat(directory(), path.subdirectory().text, kDirectoryMode) == 0 || errno == EEXIST) return {};
-  return Verdict::system(Step::MakeDirectory, errno);
+  if (::mkdirat(directory(), path.subdirectory().text, kDirectoryMode) == 0) {
+    newSubdirectories_[path.firstByte].store(true, std::memory_order_relaxed);
+    return {};
+  }
+  return errno == EEXIST ? Verdict{} : Verdict::system(Step::MakeDirectory, errno);
 }
 
 Verdict ObjectDirectory::linkFd(int fd, const char* path) {

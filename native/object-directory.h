@@ -1,6 +1,7 @@
 // The `objects` directory of a composefs repository: temporaries, and giving them their names.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <string>
@@ -34,6 +35,7 @@ class Temporary {
 
 /** `xx/yyyy…` of an object id. */
 struct ObjectPath {
+  uint8_t firstByte;
   char text[2 * kMaxDigestBytes + 2];
   ObjectPath(Algorithm algorithm, const uint8_t* id);
   /** `xx` */
@@ -97,6 +99,8 @@ class ObjectDirectory {
    */
   Verdict replaceDamaged(int file, Temporary& temporary, const ObjectPath& path);
   Verdict makeSubdirectory(const ObjectPath& path);
+  /** Nothing was there before: only what this or another writer has put there since. */
+  bool isNewSubdirectory(uint8_t firstByte) const { return newSubdirectories_[firstByte].load(std::memory_order_relaxed); }
   template <typename Attempt, typename Replace>
   Verdict nameIt(const ObjectPath& path, const uint8_t* id, uint64_t size, const Span* content, MessageHasher& hasher, Attempt attempt,
                  Replace replace);
@@ -107,6 +111,8 @@ class ObjectDirectory {
   const ObjectDirectoryOptions options_;
   dev_t device_ = 0;
   std::atomic<bool> named_;
+  /** By first byte: whether the subdirectory was made here. */
+  std::array<std::atomic<bool>, 256> newSubdirectories_{};
   /** linkat(AT_EMPTY_PATH) works here; it is cheaper than a walk through /proc. */
   std::atomic<bool> emptyPathLinks_{true};
 };
