@@ -152,6 +152,12 @@ export class CommitMapBuilder {
     return writer.finish(commit);
   }
 
+  /** build() for the last time, before anything but addedChecksums() and release(): what objects are found by is not needed any more. */
+  buildLast(commit: Uint8Array): { content: OwnedBytes; objectRefs: OwnedBytes } {
+    if (this.#writeEntries !== undefined) for (const digests of [this.#checksums, this.#objects]) digests.releaseSlots();
+    return this.build(commit);
+  }
+
   #buildBy(writeEntries: WriteEntries, commit: Uint8Array): { content: OwnedBytes; objectRefs: OwnedBytes } {
     const taken = this.#taken;
     const base = taken && { content: taken.map.content, objectRefs: taken.map.objectRefs, taken: taken.marks };

@@ -54,6 +54,12 @@ export class NumberedDigests {
     return this.#bytes.subarray(index * this.digestBytes, (index + 1) * this.digestBytes);
   }
 
+  /** Nothing is found any more and nothing may be added; the memory for that is free. The digests stay. */
+  releaseSlots(): void {
+    release(this.#slots);
+    this.#slots = new Uint32Array(1);
+  }
+
   /** The end of it: nothing can be asked any more, and the memory is free. */
   release(): void {
     release(this.#bytes);

@@ -77,7 +77,7 @@ export class Checkpoints {
   async complete(): Promise<BuiltCommitMap & { added?: Uint8Array }> {
     await this.#running;
     if (this.#failure !== undefined) throw this.#failure;
-    this.#complete = this.#builder.build(idToBytes(this.#commit));
+    this.#complete = this.#builder.buildLast(idToBytes(this.#commit));
     const added = this.#builder.addedChecksums();
     this.#builder.release();
     return { ...this.#complete, added };

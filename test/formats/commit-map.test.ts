@@ -226,12 +226,12 @@ describe.each(['sha256', 'sha512'] as const)('entries taken over from a base, %s
         });
         expect(builder.count).toBe(wanted.length);
         const expected = build(wanted, commit.checksum);
-        for (let times = 0; times < 2; times++) {
-          const built = builder.build(commit.checksum);
+        for (const built of [builder.build(commit.checksum), builder.buildLast(commit.checksum)]) {
           expect(Buffer.compare(built.content, expected.content)).toBe(0);
           expect(Buffer.compare(built.objectRefs, expected.objectRefs)).toBe(0);
           expect(built.content.length).toBe(builder.contentBytes);
         }
+        builder.release();
       }),
       { numRuns: 200 },
     );
