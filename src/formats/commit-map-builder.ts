@@ -154,7 +154,8 @@ export class CommitMapBuilder {
 
   /** build() for the last time, before anything but addedChecksums() and release(): what objects are found by is not needed any more. */
   buildLast(commit: Uint8Array): { content: OwnedBytes; objectRefs: OwnedBytes } {
-    if (this.#writeEntries !== undefined) for (const digests of [this.#checksums, this.#objects]) digests.releaseSlots();
+    if (this.#writeEntries !== undefined)
+      for (const digests of [this.#checksums, this.#objects]) digests.releaseSlots();
     return this.build(commit);
   }
 
