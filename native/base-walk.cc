@@ -200,11 +200,10 @@ class BaseWalk {
   std::vector<uint32_t> directories_, dirmetas_, left_, unknownFiles_, unknownDirectories_;
 };
 
-/** Memory of the caller's, to be written to. */
 uint8_t* marksOf(Call& call, size_t index, const char* name, size_t count) {
-  const Span bytes = call.bytes(index, name);
-  if (bytes.size != count) throw TypeProblem{std::string(name) + " must have a place for each entry of the map"};
-  return const_cast<uint8_t*>(bytes.data);
+  const Room marks = call.room(index, name);
+  if (marks.size != count) throw TypeProblem{std::string(name) + " must have a place for each entry of the map"};
+  return marks.data;
 }
 
 napi_value walkBase(Call& call) {

@@ -44,14 +44,9 @@ struct Base {
   Span taken;
 };
 
-struct Memory {
-  uint8_t* data;
-  size_t size;
-};
-
 class EntryWriter {
  public:
-  EntryWriter(Memory content, Memory objectRefs, size_t digestBytes, const Added& added, const Base& base)
+  EntryWriter(Room content, Room objectRefs, size_t digestBytes, const Added& added, const Base& base)
       : content_(content), objectRefs_(objectRefs), digestBytes_(digestBytes), added_(added), base_(base),
         newNumbers_(added.objects.size / digestBytes, kNoObject), newBaseNumbers_(base.objects.size / digestBytes, kNoObject) {
     const auto isTaken = [](uint8_t taken) { return taken != 0; };
@@ -142,8 +137,8 @@ class EntryWriter {
     return static_cast<uint32_t>(objectCount_++);
   }
 
-  const Memory content_;
-  const Memory objectRefs_;
+  const Room content_;
+  const Room objectRefs_;
   const size_t digestBytes_;
   const Added& added_;
   const Base& base_;
@@ -154,9 +149,6 @@ class EntryWriter {
   std::vector<uint32_t> newNumbers_, newBaseNumbers_;
   size_t index_ = 0, position_ = 0, objectCount_ = 0;
 };
-
-/** Memory of the caller's, to be written to. */
-Memory memory(Span bytes) { return {const_cast<uint8_t*>(bytes.data), bytes.size}; }
 
 napi_value writeCommitMap(Call& call) {
   napi_env env = call.env();
@@ -171,7 +163,7 @@ napi_value writeCommitMap(Call& call) {
     base = {CommitMapView(part(4, "content")), part(4, "objectRefs"), part(4, "taken")};
     if (!base.map.isSound() || base.taken.size != base.map.count()) throw TypeProblem{"base must be a commit map"};
   }
-  EntryWriter writer(memory(call.bytes(0, "content")), memory(call.bytes(1, "objectRefs")), idBytes, added, base);
+  EntryWriter writer(call.room(0, "content"), call.room(1, "objectRefs"), idBytes, added, base);
   return makeNumber(env, static_cast<double>(writer.write()));
 }
 

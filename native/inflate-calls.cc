@@ -25,15 +25,14 @@ napi_value inflateWith(Call& call) {
   const std::string engine = call.text(0, "engine");
   if (engine != "zlib" && engine != inflateEngine()) throw ErrorToThrow{"ERR_CFS_ENGINE", "this build has no such engine"};
   const Span body = call.bytes(1, "body");
-  const Span room = call.bytes(2, "out");
+  const Room room = call.room(2, "out");
   if (room.size == 0) throw TypeProblem{"out must have room for one byte more than the content"};
   const auto content = std::make_unique<uint8_t[]>(room.size);
   WholeInflater inflater;
   const size_t size = room.size - 1;
   const WholeResult result =
       engine == "zlib" ? inflater.inflateByZlib(body, content.get(), size) : inflater.inflate(body, content.get(), size);
-  // the caller's own bytes, lent for the call
-  if (result == WholeResult::Exact) std::memcpy(const_cast<uint8_t*>(room.data), content.get(), size);
+  if (result == WholeResult::Exact) std::memcpy(room.data, content.get(), size);
   return makeText(call.env(), nameOf(result));
 }
 

@@ -89,6 +89,11 @@ uint32_t Call::number(size_t index, const char* name) const {
 std::string Call::text(size_t index, const char* name) const { return readText(env_, values_[index], name); }
 std::string Call::path(size_t index) const { return readPath(env_, values_[index]); }
 Span Call::bytes(size_t index, const char* name) const { return readBytes(env_, values_[index], name); }
+
+Room Call::room(size_t index, const char* name) const {
+  const Span lent = bytes(index, name);
+  return {const_cast<uint8_t*>(lent.data), lent.size};
+}
 Algorithm Call::algorithm(size_t index) const { return readAlgorithm(env_, values_[index]); }
 
 bool isUndefined(napi_env env, napi_value value) {

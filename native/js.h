@@ -34,6 +34,12 @@ napi_value guarded(napi_env env, Body body);
 /** Called inside a catch block: the JavaScript error for the exception in flight. */
 napi_value currentError(napi_env env);
 
+/** Memory of the caller's, lent for the call and to be written to. */
+struct Room {
+  uint8_t* data;
+  size_t size;
+};
+
 /** The arguments of one call. */
 class Call {
  public:
@@ -50,6 +56,7 @@ class Call {
   std::string path(size_t index) const;
   bool isNumber(size_t index) const;
   Span bytes(size_t index, const char* name) const;
+  Room room(size_t index, const char* name) const;
   Algorithm algorithm(size_t index) const;
 
  private:

@@ -74,7 +74,7 @@ export class ObjectsCheck {
         else this.#findings.error('object-invalid-name', path, `is not the name of a ${this.algorithm} object`);
       }
     }
-    for (const { path, kind } of await objects.outsiders()) {
+    for (const { path, kind } of objects.outsiders()) {
       if (kind === 'file' && isTemporaryObjectName(basename(path)))
         this.#findings.warn('leftover-temporary', path, 'left by interrupted work; gc removes it');
       else this.#findings.error('unexpected-name', path, `a ${kind} that does not belong here`);

@@ -85,7 +85,6 @@ class HttpSource implements Source {
   }
 
   async resolveRef(ref: string, signal?: AbortSignal): Promise<Checksum> {
-    validateRefName(ref, { file: this.url });
     const bytes = await (this.#likely?.take(ref, signal) ?? fetchRefFile(this.#client, ref, signal));
     if (bytes !== undefined) return parseRefFile(bytes, { file: this.url + refPath(ref) });
     // Some publish nothing but the summary.
@@ -134,7 +133,10 @@ class HttpSource implements Source {
   }
 }
 
-/** A directory, which part of a ref's name is, is refused by most servers: that counts as missing, too. */
+/**
+ * A directory, which part of a ref's name is, is refused by most servers: that counts as missing, too.
+ * @throws FormatError or LimitError unless `ref` is a ref name
+ */
 const fetchRefFile = async (client: HttpClient, ref: string, signal?: AbortSignal): Promise<Uint8Array | undefined> => {
   validateRefName(ref, { file: client.url });
   return client.get(refPath(ref), { maxBytes: MAX_REF_FILE_BYTES, signal, isOptional: true });

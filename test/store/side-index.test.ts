@@ -68,6 +68,14 @@ async function makeCommit(newFiles: number, ...others: MadeCommit[]): Promise<Ma
 const append = ({ commit, map }: MadeCommit, digests = new Map<Checksum, Uint8Array>()): Promise<void> =>
   withRepository((repo) => appendToSideIndex(repo, { commit, map, sha256Digests: digests, warn }));
 
+/** Appends the first one. @returns its segment too */
+async function appendCommit(newFiles: number): Promise<{ made: MadeCommit; name: string; bytes: Buffer }> {
+  const made = await makeCommit(newFiles);
+  await append(made);
+  const [name] = await segments();
+  return { made, name, bytes: await readFile(join(indexDirectory(), name)) };
+}
+
 const removeStream = ({ commit }: MadeCommit): Promise<void> =>
   unlink(join(repositoryPath, 'streams', commitStreamName(commit)));
 
@@ -159,10 +167,7 @@ describe('commits that have gone', () => {
   });
 
   test('a segment of which nothing stays goes without being read', async () => {
-    const made = await makeCommit(100);
-    await append(made);
-    const [name] = await segments();
-    const bytes = await readFile(join(indexDirectory(), name));
+    const { made, name, bytes } = await appendCommit(100);
     bytes[bytes.length >> 1] ^= 1; // who reads it warns
     await writeFile(join(indexDirectory(), name), bytes);
     await removeStream(made);
@@ -172,10 +177,7 @@ describe('commits that have gone', () => {
   });
 
   test('pruning removes damaged segments, and leaves newer ones and what is no file', async () => {
-    const made = await makeCommit(100);
-    await append(made);
-    const [name] = await segments();
-    const bytes = await readFile(join(indexDirectory(), name));
+    const { name, bytes } = await appendCommit(100);
     const [newer, strange] = ['ab', 'cd'].map((byte) => `${byte.repeat(16)}.segment`);
     await writeFile(join(indexDirectory(), newer), bytes.with(8, 2));
     await symlink('/etc/passwd', join(indexDirectory(), strange));
@@ -209,10 +211,7 @@ describe('commits that have gone', () => {
 
 describe('damage', () => {
   test('a damaged segment is a warning, the others are used, and the next write removes it', async () => {
-    const first = await makeCommit(1000);
-    await append(first);
-    const [name] = await segments();
-    const bytes = await readFile(join(indexDirectory(), name));
+    const { made: first, name, bytes } = await appendCommit(1000);
     const second = await makeCommit(5);
     await append(second);
     bytes[bytes.length >> 1] ^= 1;
@@ -229,10 +228,7 @@ describe('damage', () => {
   });
 
   test('a segment of a newer version is left alone', async () => {
-    const made = await makeCommit(3);
-    await append(made);
-    const [name] = await segments();
-    const bytes = await readFile(join(indexDirectory(), name));
+    const { bytes } = await appendCommit(3);
     bytes[8] = 2;
     const newer = `${'ab'.repeat(16)}.segment`;
     await writeFile(join(indexDirectory(), newer), bytes);
